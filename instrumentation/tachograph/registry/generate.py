@@ -32,6 +32,8 @@ def names(registry: Registry) -> str:
     lines += ["", f"HOOKS: Final = {registry.hooks!r}", ""]
     needs = ", ".join(f'"{d.name}": {d.needs!r}' for d in registry.detections.values())
     lines += [f"DETECTIONS: Final[dict[str, tuple[str, ...]]] = {{{needs}}}"]
+    thresholds = {d.name: d.threshold for d in registry.detections.values() if d.threshold is not None}
+    lines += ["", f"THRESHOLDS: Final[dict[str, float]] = {thresholds!r}"]
     return "\n".join(lines) + "\n"
 
 
@@ -66,33 +68,59 @@ def instruments(registry: Registry) -> str:
 
 def _instrument(metric: MetricType, registry: Registry) -> str:
     zero = tuple(product(*(registry.attributes[label].values for label in metric.zero))) if metric.zero else ()
-    parts = [metric.name, metric.instrument, metric.unit, metric.brief, metric.labels, metric.buckets, zero, metric.zero]
+    parts = [
+        metric.name,
+        metric.instrument,
+        metric.unit,
+        metric.brief,
+        metric.labels,
+        metric.buckets,
+        zero,
+        metric.zero,
+    ]
     return f"Instrument({', '.join(repr(part) for part in parts)})"
 
 
 def docs(registry: Registry) -> str:
     """The page docs/telemetry.md: tables of attributes, spans, events, metrics, detections and views."""
     out = ["# Telemetry", "", "Generated from the registry by `make generate`; do not edit.", ""]
-    out += _table("Spans", ("kind", "name", "pattern", "required", "recommended"), [
-        (s.kind, s.name, s.pattern, _codes(s.required), _codes(s.recommended)) for s in registry.spans.values()
-    ])
+    out += _table(
+        "Spans",
+        ("kind", "name", "pattern", "required", "recommended"),
+        [(s.kind, s.name, s.pattern, _codes(s.required), _codes(s.recommended)) for s in registry.spans.values()],
+    )
     out += [f"On every span and event: {_codes(registry.common)}.", ""]
-    out += _table("Events", ("event", "pattern", "severity", "required", "recommended"), [
-        (f"`{e.name}`", e.pattern, e.severity, _codes(e.required), _codes(e.recommended)) for e in registry.events.values()
-    ])
-    out += _table("Metrics", ("metric", "in Prometheus", "kind", "labels", "at 0 from the start", "what it counts"), [
-        (f"`{m.name}`", f"`{m.prometheus}`", m.instrument, _codes(m.labels), "yes" if m.zero else "", m.brief)
-        for m in registry.metrics.values()
-    ])
-    out += _table("Detections", ("rule", "pattern", "severity", "needs the hooks", "what must never happen silently"), [
-        (f"`{d.name}`", d.pattern, d.severity, _codes(d.needs), d.brief) for d in registry.detections.values()
-    ])
-    out += _table("Views of the store", ("view", "columns", "what a row is"), [
-        (f"`{v.name}`", _codes((*v.columns, *v.computed)), v.brief) for v in registry.views.values()
-    ])
-    out += _table("Attributes", ("attribute", "type", "values", "metric label", "also read as", "what it says"), [
-        _attribute_row(a) for a in registry.attributes.values()
-    ])
+    out += _table(
+        "Events",
+        ("event", "pattern", "severity", "required", "recommended"),
+        [
+            (f"`{e.name}`", e.pattern, e.severity, _codes(e.required), _codes(e.recommended))
+            for e in registry.events.values()
+        ],
+    )
+    out += _table(
+        "Metrics",
+        ("metric", "in Prometheus", "kind", "labels", "at 0 from the start", "what it counts"),
+        [
+            (f"`{m.name}`", f"`{m.prometheus}`", m.instrument, _codes(m.labels), "yes" if m.zero else "", m.brief)
+            for m in registry.metrics.values()
+        ],
+    )
+    out += _table(
+        "Detections",
+        ("rule", "pattern", "severity", "needs the hooks", "what must never happen silently"),
+        [(f"`{d.name}`", d.pattern, d.severity, _codes(d.needs), d.brief) for d in registry.detections.values()],
+    )
+    out += _table(
+        "Views of the store",
+        ("view", "columns", "what a row is"),
+        [(f"`{v.name}`", _codes((*v.columns, *v.computed)), v.brief) for v in registry.views.values()],
+    )
+    out += _table(
+        "Attributes",
+        ("attribute", "type", "values", "metric label", "also read as", "what it says"),
+        [_attribute_row(a) for a in registry.attributes.values()],
+    )
     return "\n".join(out).rstrip() + "\n"
 
 

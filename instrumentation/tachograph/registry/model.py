@@ -90,6 +90,7 @@ class Detection:
     severity: Literal["page", "ticket", "info"]
     needs: tuple[str, ...]
     brief: str
+    threshold: float | None = None
 
     def covered_by(self, hooks: frozenset[str]) -> bool:
         """Whether `hooks` hold every hook it needs; `checkpoint` is held by any `checkpoint.<stage>`."""
@@ -104,7 +105,7 @@ class View:
     source: str
     brief: str
     columns: dict[str, str]
-    computed: dict[str, str]
+    computed: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Registry:
 def load() -> Registry:
     """The registry of this installation."""
     raw = tomllib.loads(files("tachograph.registry").joinpath("registry.toml").read_text("utf-8"))
-    detections = {d["name"]: Detection(**{**d, "needs": tuple(d["needs"])}) for d in raw["detection"]}
+    detections = {d["name"]: Detection(**_tuples(d)) for d in raw["detection"]}
     hooks = tuple(raw["hooks"]["names"])
     lists = {"@detections": tuple(detections), "@hooks": hooks}
     attributes = {a["name"]: _attribute(a, lists) for a in raw["attribute"]}
@@ -151,21 +152,26 @@ def load() -> Registry:
         events={e["name"]: EventType(**_tuples(e)) for e in raw["event"]},
         metrics={m["name"]: _metric(m, raw["buckets"]) for m in raw["metric"]},
         detections=detections,
-        views={v["name"]: View(**{"computed": {}, **v}) for v in raw["view"]},
+        views={v["name"]: View(**v) for v in raw["view"]},
         hooks=hooks,
         aliases={alias: a.name for a in attributes.values() for alias in a.aliases},
     )
 
 
 def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    lists = {key for key, value in entry.items() if isinstance(value, list)}
+    return {key: tuple(value) if key in lists else value for key, value in entry.items()}
 
 
 def _attribute(entry: dict[str, Any], lists: dict[str, tuple[str, ...]]) -> Attribute:
-    values = tuple(entry.get("values", ()))
-    return Attribute(**{**_tuples(entry), "values": lists.get(values[0], values) if values else ()})
+    facts = _tuples(entry)
+    values: tuple[str, ...] = facts.get("values", ())
+    facts["values"] = lists.get(values[0], values) if values else ()
+    return Attribute(**facts)
 
 
 def _metric(entry: dict[str, Any], buckets: dict[str, list[float]]) -> MetricType:
-    named = entry.get("buckets")
-    return MetricType(**{**_tuples(entry), "buckets": tuple(buckets[named]) if named else ()})
+    facts = _tuples(entry)
+    if "buckets" in facts:
+        facts["buckets"] = tuple(buckets[facts["buckets"]])
+    return MetricType(**facts)
