@@ -1,0 +1,1 @@
+"""How what the hooks see becomes OpenTelemetry data, and how tachograph keeps its own failures away from the agent."""

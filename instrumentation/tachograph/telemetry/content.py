@@ -1,0 +1,98 @@
+"""Which attributes carry content (what people, models and tools said) in every dialect that agents speak.
+
+A key maps to the dialect that it comes from; a key that ends in `.*` means all keys below it. Off by default means
+that these never leave the process; names, counts, hashes and ids stay.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CONTENT_KEYS: Final[dict[str, str]] = {
+    "tachograph.content.*": "tachograph",
+    "gen_ai.input.messages": "gen_ai 0.1.0",
+    "gen_ai.output.messages": "gen_ai 0.1.0",
+    "gen_ai.system_instructions": "gen_ai 0.1.0",
+    "gen_ai.tool.definitions": "gen_ai 0.1.0",
+    "gen_ai.tool.call.arguments": "gen_ai 0.1.0",
+    "gen_ai.tool.call.result": "gen_ai 0.1.0",
+    "gen_ai.retrieval.query.text": "gen_ai 0.1.0",
+    "gen_ai.retrieval.documents": "gen_ai 0.1.0",
+    "gen_ai.memory.query.text": "gen_ai 0.1.0",
+    "gen_ai.memory.records": "gen_ai 0.1.0",
+    "gen_ai.prompt.variable.*": "gen_ai 0.1.0",
+    "gen_ai.evaluation.explanation": "gen_ai 0.1.0",
+    "gen_ai.prompt": "gen_ai <= 1.27",
+    "gen_ai.completion": "gen_ai <= 1.27",
+    "gen_ai.prompt.0.*": "OpenLLMetry",
+    "gen_ai.completion.0.*": "OpenLLMetry",
+    "llm.prompts.*": "OpenLLMetry",
+    "llm.completions.*": "OpenLLMetry",
+    "llm.request.functions.*": "OpenLLMetry",
+    "traceloop.entity.input": "OpenLLMetry",
+    "traceloop.entity.output": "OpenLLMetry",
+    "traceloop.prompt.template": "OpenLLMetry",
+    "traceloop.prompt.template_variables": "OpenLLMetry",
+    "input.value": "OpenInference",
+    "output.value": "OpenInference",
+    "llm.input_messages.*": "OpenInference",
+    "llm.output_messages.*": "OpenInference",
+    "llm.prompt_template.template": "OpenInference",
+    "llm.prompt_template.variables": "OpenInference",
+    "llm.function_call": "OpenInference",
+    "llm.tools.*": "OpenInference",
+    "tool.parameters": "OpenInference",
+    "tool_call.function.arguments": "OpenInference",
+    "embedding.embeddings.*": "OpenInference",
+    "retrieval.documents.*": "OpenInference",
+    "reranker.query": "OpenInference",
+    "reranker.input_documents.*": "OpenInference",
+    "reranker.output_documents.*": "OpenInference",
+    "all_messages_events": "pydantic-ai",
+    "events": "pydantic-ai",
+    "final_result": "pydantic-ai",
+    "model_request_parameters": "pydantic-ai",
+    "pydantic_ai.all_messages": "pydantic-ai",
+    "tool_arguments": "pydantic-ai",
+    "tool_response": "pydantic-ai",
+    "request_data": "logfire",
+    "response_data": "logfire",
+    "mlflow.spanInputs": "mlflow",
+    "mlflow.spanOutputs": "mlflow",
+    "mlflow.chat.messages": "mlflow",
+    "mlflow.chat.tools": "mlflow",
+}
+
+CONTENT_EVENTS: Final[dict[str, str]] = {
+    "gen_ai.system.message": "gen_ai <= 1.36",
+    "gen_ai.user.message": "gen_ai <= 1.36",
+    "gen_ai.assistant.message": "gen_ai <= 1.36",
+    "gen_ai.tool.message": "gen_ai <= 1.36",
+    "gen_ai.choice": "gen_ai <= 1.36",
+    "gen_ai.content.prompt": "gen_ai <= 1.27",
+    "gen_ai.content.completion": "gen_ai <= 1.27",
+    "gen_ai.client.inference.operation.details": "gen_ai 0.1.0",
+}
+"""Events whose body, and whose attributes outside `gen_ai.`, are content."""
+
+IDENTIFIERS: Final = frozenset(
+    {
+        "tachograph.run.id",
+        "tachograph.tenant.id",
+        "tachograph.cache.entry.tenant.id",
+        "tachograph.release.id",
+        "tachograph.approval.id",
+        "tachograph.audit.id",
+        "tachograph.degradation.id",
+        "tachograph.user.hash",
+        "tachograph.approval.approver.hash",
+        "tachograph.approval.approvers",
+        "tachograph.approval.diff.hash",
+        "tachograph.tool.arguments.hash",
+        "tachograph.tool.idempotency.key_hash",
+        "tachograph.cache.key.hash",
+        "gen_ai.tool.call.id",
+        "log.record.uid",
+    }
+)
+"""Never redacted: spans and events are joined by them, and one replaced digit group would merge strangers' runs."""

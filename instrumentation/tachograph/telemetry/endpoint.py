@@ -1,0 +1,190 @@
+"""/metrics of one process, with exemplars.
+
+Of several workers (gunicorn, uvicorn --workers) each scrape would reach one and show its numbers only: there, push
+metrics over OTLP instead (OTEL_METRICS_EXPORTER=otlp), every worker as an instance of its own.
+"""
+# prometheus_client annotates its exposition functions in part only.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import socket
+import socketserver
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from tachograph.errors import UsageError
+from tachograph.telemetry import guard
+from tachograph.telemetry.families import Families
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prometheus_client.core import Metric as Family
+
+PORT: Final = 9464  # the port that OpenTelemetry gives to the Prometheus exporter
+_SLOW_CLIENT_S: Final = 10
+_POLL_S: Final = 0.1
+
+
+class PrometheusReader(MetricReader):
+    """Reads all metrics of a MeterProvider whenever it is scraped.
+
+    `skipped` counts what the latest scrape had to leave out: exponential histograms, delta points, series that exist
+    twice. Refuses to work under PROMETHEUS_MULTIPROC_DIR: that means several workers behind one port, of which a
+    scrape would see one, and files from which exemplars and collectors like this one are left out.
+    """
+
+    def __init__(self) -> None:
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            raise UsageError(
+                "PROMETHEUS_MULTIPROC_DIR is set, so several workers share one port and /metrics would show the "
+                "numbers of one of them: set OTEL_METRICS_EXPORTER=otlp to push the metrics of every worker."
+            )
+        super().__init__()
+        self.skipped = 0
+        self._scrape_lock = threading.Lock()
+        self._data: MetricsData | None = None
+        self.registry = CollectorRegistry()
+        self.registry.register(_Scrape(self))
+
+    def families(self) -> list[Family]:
+        """The families as of now; those of the scrape before when the SDK cannot collect."""
+        with self._scrape_lock:
+            try:
+                self.collect()
+            except Exception as error:  # noqa: BLE001  a callback of the host's may have failed
+                guard.failed("export", error)
+            families = Families()
+            found = families.add_all(self._data) if self._data is not None else []
+            self.skipped = families.skipped
+            return found
+
+    def exposition(self, *, openmetrics: bool = False) -> bytes:
+        """The page that Prometheus reads; only the OpenMetrics format has exemplars."""
+        return generate_openmetrics(self.registry) if openmetrics else generate_latest(self.registry)
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002  the SDK's signature
+        self._data = metrics_data
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Nothing to do: the server is closed by itself."""
+
+
+class _Scrape(Collector):
+    """What prometheus_client calls for each scrape."""
+
+    def __init__(self, reader: PrometheusReader) -> None:
+        self._reader = reader
+
+    def collect(self) -> Iterable[Family]:
+        return self._reader.families()
+
+
+class Server:
+    """A running /metrics endpoint; a forked child does not serve it and does not hold its port."""
+
+    def __init__(self, httpd: ThreadingWSGIServer, host: str) -> None:
+        self.host = host
+        self.port: int = httpd.server_port
+        self._httpd = httpd
+        self._thread = threading.Thread(
+            target=httpd.serve_forever, args=(_POLL_S,), name="tachograph-metrics", daemon=True
+        )
+        self._thread.start()
+        if hasattr(os, "register_at_fork"):
+            weak = weakref.WeakMethod(self._after_fork)
+            os.register_at_fork(after_in_child=lambda: (let_go := weak()) and let_go())
+
+    @property
+    def url(self) -> str:
+        """Where to scrape."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/metrics"
+
+    def close(self) -> None:
+        """Stops serving and frees the port."""
+        self._httpd.shutdown()
+        self._thread.join(1.0)
+        self._httpd.server_close()
+
+    def _after_fork(self) -> None:
+        self._httpd.socket.close()
+
+
+class _HttpServer(ThreadingWSGIServer):
+    """Binds without asking the DNS for its own name, which may take seconds."""
+
+    block_on_close = False
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A scraper that went away is no news for the agent's log."""
+
+
+class _Ipv6Server(_HttpServer):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _SLOW_CLIENT_S
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """A scrape is no news either."""
+
+
+def serve(reader: PrometheusReader, host: str = "127.0.0.1", port: int = PORT, token: str | None = None) -> Server:
+    """Serves `reader` from a daemon thread; port 0 takes a free one.
+
+    Raises UsageError when the address is not this machine's own and no token is given, and when the port is taken.
+    With a token, scrapes must carry `Authorization: Bearer TOKEN`.
+    """
+    if not token and not _loopback(host):
+        raise UsageError(
+            f"/metrics would be open to others on {host}: set TACHOGRAPH_TOKEN, or listen on 127.0.0.1, the default."
+        )
+    app = make_wsgi_app(reader.registry)
+    server = _Ipv6Server if ":" in host else _HttpServer
+    try:
+        httpd = make_server(host, port, _with_token(app, token) if token else app, server, handler_class=_Handler)
+    except OSError as error:
+        raise UsageError(
+            f"/metrics cannot listen on {host}:{port} ({error.strerror or error}): "
+            "set OTEL_EXPORTER_PROMETHEUS_PORT to a free port, 0 for any."
+        ) from error
+    return Server(httpd, host)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _with_token(app: Callable[..., Any], token: str) -> Callable[..., Any]:
+    expected = f"Bearer {token}".encode()
+
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        given = str(environ.get("HTTP_AUTHORIZATION", "")).encode("latin-1", "replace")
+        if hmac.compare_digest(given, expected):
+            return app(environ, start_response)
+        start_response("401 Unauthorized", [("WWW-Authenticate", "Bearer"), ("Content-Type", "text/plain")])
+        return [b"A scrape needs the token: Authorization: Bearer TOKEN\n"]
+
+    return guarded

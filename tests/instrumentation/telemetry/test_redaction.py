@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from tachograph.telemetry.content import CONTENT_KEYS
+from tachograph.telemetry.redaction import CUT, Redacted, Redaction, redact, redact_attributes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "category"),
+    [
+        ("pay 4111 1111 1111 1111 now", "pay [card] now", "card"),
+        ("order 12 4111-1111-1111-1111", "order 12 [card]", "card"),
+        ('{"card":"378282246310005"}', '{"card":"[card]"}', "card"),
+        ("5555555555554444 4222222222222", "[card] [card]", "card"),
+        ("6011.1111.1111.1117", "[card]", "card"),
+        ("to DE89 3704 0044 0532 0130 00 PAID", "to [iban] PAID", "iban"),
+        ("gb82west12345698765432.", "[iban].", "iban"),
+        ("DE89370400440532013000 FR1420041010050500013M02606", "[iban] [iban]", "iban"),
+        ("mail bob.o'hara+x@ex-ample.co.uk!", "mail [email]!", "email"),
+        ("ü@bücher.example", "[email]", "email"),
+        ("ssn 123-45-6789.", "ssn [ssn].", "ssn"),
+        ("ssn 123 45 6789", "ssn [ssn]", "ssn"),
+        ("call +1 (555) 123-4567", "call [phone]", "phone"),
+        ("call +49 30 1234567 or 555-123-4567", "call [phone] or [phone]", "phone"),
+        ("(555) 123-4567", "[phone]", "phone"),
+        ("sk-proj-abcdefghijklmnopqrstuv", "[token]", "token"),
+        ("sk_live_51abcDEF99", "[token]", "token"),
+        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "[token]", "token"),
+        ("key AKIAIOSFODNN7EXAMPLE.", "key [token].", "token"),
+        ("eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl", "[token]", "token"),
+        ("Authorization: Bearer abc.def-ghi_jkl", "Authorization: Bearer [token]", "token"),
+        ('{"password": "hunter2x"}', '{"password": "[token]"}', "token"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE+/=\n-----END RSA PRIVATE KEY-----", "[token]", "token"),
+    ],
+)
+def test_a_secret_becomes_its_kind(text, expected, category):
+    assert redact(text) == Redacted(expected, (category,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111111111111112",  # Luhn digit is wrong
+        "1732435200000000000",  # nanoseconds since 1970
+        "9111111111111111",  # no card scheme begins with 9
+        "GB82WEST12345698765433",  # check digits are wrong
+        "XX82 WEST 1234 5698 7654 32",  # no such country
+        "pkg@1.2.3",
+        "@decorator",
+        "000 45 6789",
+        "2026-11-24T10:00:00Z",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "risk-assessment-for-customers-abroad",
+        "10.0.0.1",
+        "gpt-4o-2024-11-20",
+        "555 1234",
+        "",
+    ],
+)
+def test_what_only_looks_like_one_stays(text):
+    assert redact(text) == Redacted(text)
+
+
+def test_several_kinds_are_all_named():
+    found = redact("bob@example.com paid with 4111111111111111 from 123-45-6789")
+    assert found == Redacted("[email] paid with [card] from [ssn]", ("card", "email", "ssn"))
+
+
+def test_long_texts_are_cut_and_a_secret_on_the_border_is_not_halved():
+    redaction = Redaction(max_length=100)
+    for before in range(80, 105):
+        found = redact("x" * before + " 4111111111111111 " + "y" * 1000, redaction).text
+        assert len(found) <= 100 + len(CUT)
+        assert not re.search(r"\d{2}", found)
+        assert found.endswith(CUT)
+
+
+def test_own_patterns_and_content_keys_are_added():
+    redaction = Redaction(
+        patterns=(("booking", re.compile(r"\bPNR[A-Z0-9]{6}\b")),), content_keys=("app.note", "app.mail.*")
+    )
+    assert redact("see PNRAB12CD", redaction) == Redacted("see [booking]", ("booking",))
+    attributes = {"app.note": "x", "app.mail.body": "y", "app.mailbox": "PNRAB12CD"}
+    assert redact_attributes(attributes, content=False, redaction=redaction) == {"app.mailbox": "[booking]"}
+
+
+def test_content_of_every_dialect_is_dropped_unless_it_is_on():
+    keys = {key.replace(".*", ".13.text"): "mail bob@example.com" for key in CONTENT_KEYS}
+    kept = {"gen_ai.prompt.name": "refund", "gen_ai.request.model": "gpt-4o", "tool_name": "find"}
+    assert redact_attributes({**keys, **kept}, content=False) == kept
+    assert redact_attributes({**keys, **kept}, content=True) == {**dict.fromkeys(keys, "mail [email]"), **kept}
+
+
+def test_numbered_messages_are_content_whatever_their_number():
+    assert redact_attributes({"gen_ai.prompt.17.content": "hi", "gen_ai.completion.0.role": "a"}, content=False) == {}
+
+
+def test_lists_mappings_and_bytes_are_redacted_and_numbers_are_not_touched():
+    attributes = {
+        "list": ["bob@example.com", 11, 1.3, True],
+        "map": {"bob@example.com": {"deep": ("123-45-6789",)}},
+        "bytes": b"bob@example.com",
+        "none": None,
+        "count": 4111111111111111,
+    }
+    assert redact_attributes(attributes, content=False) == {
+        "list": ("[email]", 11, 1.3, True),
+        "map": {"[email]": {"deep": ("[ssn]",)}},
+        "bytes": b"[email]",
+        "none": None,
+        "count": 4111111111111111,
+    }
+
+
+def test_identifiers_that_join_telemetry_stay_whole():
+    attributes = {"tachograph.run.id": "555-123-4567", "gen_ai.conversation.id": "555-123-4567"}
+    assert redact_attributes(attributes, content=False) == {
+        "tachograph.run.id": "555-123-4567",
+        "gen_ai.conversation.id": "[phone]",
+    }
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "a.", "a@", "b.", "1", "4111 ", "11-", "DE89 ", "eyJ", "eyJaaaaaaaa.", "bearer ", "password=", "+1", "1 ",
+     "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "(555) ", "555-", "sk-", " ", "\u00e9", "-"],
+)  # fmt: skip
+def test_time_grows_with_the_text_and_not_with_its_square(unit):
+    redaction = Redaction(max_length=10**7)
+    million = ("x@" if unit == "b." else "") + unit * (10**6 // len(unit))
+
+    def seconds(text: str) -> float:
+        started = time.process_time()
+        redact(text, redaction)
+        return time.process_time() - started
+
+    small = max(min(seconds(million[: 10**6 // 16]) for _ in range(2)), 2e-3)
+    assert seconds(million) < 16 * 4 * small  # a quadratic pattern takes 256 times as long
