@@ -1,0 +1,175 @@
+"""A recorded step with a beginning and an end, and the doors that keep its failures away from the host.
+
+A step never changes the host: its own failures are swallowed and counted, the host's exceptions pass through, and the
+context (current span, run, tool) is set only while the host's own code runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import StatusCode
+
+from tachograph.registry import names as n
+from tachograph.telemetry import recorder as recorders
+from tachograph.telemetry.guard import failed
+
+if TYPE_CHECKING:
+    import inspect
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from tachograph.telemetry.recorder import Recorder
+
+Var = tuple[ContextVar[Any], Any]
+
+CANCELLED = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+
+_span: ContextVar[Any] = ContextVar("tachograph_span", default=None)
+
+
+class Recording:
+    """One recorded step; the patterns say what it is by overriding `opened`, `closed`, `bound` and `returned`.
+
+    `hook` is its name in the registry, `kind` the kind of its span, or None for a step without a span.
+    """
+
+    hook: str = ""
+    kind: str | None = None
+    client: bool = False
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, object] = {}
+        self.recorder: Recorder | None = None
+        self.span: Span | None = None
+        self.started = 0
+        self._values: list[Var] = []
+        self._tokens: list[tuple[ContextVar[Any], Token[Any], Token[Context] | None]] = []
+
+    # -- what a pattern overrides
+    def name(self) -> str:
+        """The span's name."""
+        return self.hook
+
+    def opened(self, recorder: Recorder) -> None:
+        """Called before the span starts: fills `attributes` and notes what the run must know."""
+
+    def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
+        """Called before the span ends, with the host's exception if there is one: last attributes, events, metrics."""
+
+    def bound(self, arguments: inspect.BoundArguments) -> None:
+        """Called with the arguments of a decorated function, before `opened`."""
+
+    def returned(self, value: object) -> None:
+        """Called with what a decorated function returned."""
+
+    # -- what the machinery calls, each behind the guard
+    def begin(self) -> None:
+        """Opens the step and makes it current."""
+        recorder = recorders.active()
+        if recorder is None:
+            return
+        self.recorder = recorder
+        self.started = recorder.clock()
+        recorder.cover(self.hook)
+        self.opened(recorder)
+        if self.kind is not None:
+            self.span = recorder.span(self.name(), self.kind, self.attributes, self.started, client=self.client)
+            self.carry(_span, self.span)
+        self.attach()
+
+    def carry(self, variable: ContextVar[Any], value: object) -> None:
+        """Makes `value` current in `variable` while the host's code of this step runs."""
+        self._values.append((variable, value))
+
+    def attach(self) -> None:
+        """Makes the step current in this thread or task."""
+        for variable, value in self._values:
+            context = otel_context.attach(trace.set_span_in_context(value)) if variable is _span else None
+            self._tokens.append((variable, variable.set(value), context))
+
+    def detach(self) -> None:
+        """Makes current again what was so before; in another context than attach's it leaves that one alone."""
+        while self._tokens:
+            variable, token, context = self._tokens.pop()
+            try:
+                variable.reset(token)
+            except ValueError:  # left in another task or thread: nothing of ours is current there
+                self._tokens.clear()
+                return
+            if context is not None:
+                otel_context.detach(context)
+
+    def finish(self, error: BaseException | None, ended: int | None = None) -> None:
+        """Closes the step, now or as of `ended`, nanoseconds since 1970."""
+        recorder = self.recorder
+        if recorder is None:
+            return
+        ended = recorder.clock() if ended is None else ended
+        try:
+            self.closed(recorder, error, (ended - self.started) / 1e9)
+        finally:
+            self.recorder = None
+            self.detach()
+            if self.span is not None:
+                self._end_span(self.span, error, ended)
+
+    def _end_span(self, span: Span, error: BaseException | None, ended: int) -> None:
+        if error is not None and not isinstance(error, CANCELLED):
+            self.attributes.setdefault(n.ERROR_TYPE, type(error).__qualname__)
+        if n.ERROR_TYPE in self.attributes:
+            # the exception's message may hold content: its type says enough
+            span.set_status(StatusCode.ERROR, str(self.attributes[n.ERROR_TYPE]))
+        for name, value in self.attributes.items():
+            if value is not None:
+                span.set_attribute(name, value)  # pyright: ignore[reportArgumentType] - hooks pass OTel values
+        span.end(end_time=ended)
+
+
+# The doors between the host's code and ours: whatever fails behind them stays there.
+def begin(recording: Recording) -> None:
+    """Opens a step; never raises."""
+    try:
+        recording.begin()
+    except Exception as error:  # noqa: BLE001 - ours, so not the host's
+        failed(recording.hook, error)
+
+
+def finish(recording: Recording, error: BaseException | None = None) -> None:
+    """Closes a step; never raises."""
+    try:
+        recording.finish(error)
+    except Exception as ours:  # noqa: BLE001 - ours, so not the host's
+        failed(recording.hook, ours)
+        leave(recording)  # whatever else went wrong, the step must not stay current
+
+
+def enter(recording: Recording) -> None:
+    """Makes an open step current; never raises."""
+    try:
+        recording.attach()
+    except Exception as ours:  # noqa: BLE001 - ours, so not the host's
+        failed(recording.hook, ours)
+
+
+def leave(recording: Recording) -> None:
+    """Makes an open step not current, without closing it; never raises."""
+    try:
+        recording.detach()
+    except Exception as ours:  # noqa: BLE001 - ours, so not the host's
+        failed(recording.hook, ours)
+
+
+def observe(recording: Recording, step: Callable[[Any], None], value: object) -> None:
+    """Shows a step what a function got or returned; never raises."""
+    try:
+        if recorders.active() is not None:
+            step(value)
+    except Exception as ours:  # noqa: BLE001 - ours, so not the host's
+        failed(recording.hook, ours)

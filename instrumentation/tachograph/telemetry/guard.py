@@ -1,0 +1,75 @@
+"""Keeps tachograph's own failures away from the agent: counted each time, logged once per cause."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("tachograph")
+_LOGGED_CAUSES = 256  # bound of memory: causes beyond it are counted and no longer logged
+
+failures: Counter[str] = Counter()
+_logged: set[tuple[str, str, int]] = set()
+_listeners: list[Callable[[str], None]] = []
+
+
+def failed(hook: str, error: Exception) -> None:
+    """Counts a failure of `hook` in tachograph's own code, and logs the first of each cause; never raises."""
+    try:
+        failures[hook] += 1
+        for listener in tuple(_listeners):
+            listener(hook)
+        cause = (hook, type(error).__name__, _line(error))
+        if cause not in _logged and len(_logged) < _LOGGED_CAUSES:
+            _logged.add(cause)
+            _log.warning("tachograph: the %s hook failed and is skipped; the agent goes on.", hook, exc_info=error)
+    except Exception:  # noqa: BLE001, S110 - the last line of defence: there is nobody left to tell
+        pass
+
+
+def listen(listener: Callable[[str], None]) -> Callable[[], None]:
+    """Calls `listener` with the hook's name on each failure, until the returned function is called."""
+    _listeners.append(listener)
+    return functools.partial(_forget, listener)
+
+
+def guarded(hook: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorates a function of ours that the agent calls: on an exception of ours it returns `default`."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the agent must not see it
+                failed(hook, error)
+                return default
+
+        return wrapper
+
+    return decorate
+
+
+def _line(error: Exception) -> int:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_lineno if trace is not None else 0
+
+
+def _forget(listener: Callable[[str], None]) -> None:
+    if listener in _listeners:
+        _listeners.remove(listener)
+
+
+def forget_causes() -> None:
+    """Lets each cause be logged once again."""
+    _logged.clear()

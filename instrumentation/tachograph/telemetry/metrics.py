@@ -1,0 +1,58 @@
+"""The registry's metrics as OpenTelemetry instruments, recorded at the source and never sampled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.metrics import Counter, Histogram, Meter, UpDownCounter
+
+from tachograph.registry import instruments
+from tachograph.registry.names import GEN_AI_AGENT_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.metrics import _Gauge as Gauge
+
+    from tachograph.registry.instruments import Instrument
+
+
+class Metrics:
+    """All metrics of the agent side on one meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._made = {definition.name: _make(meter, definition) for definition in instruments.ALL}
+
+    def record(self, instrument: Instrument, value: float, labels: Mapping[str, object]) -> None:
+        """Adds to a counter, sets a gauge or observes a histogram; labels that are None are left out."""
+        kept = {label: labels[label] for label in instrument.labels if labels.get(label) is not None}
+        made = self._made[instrument.name]
+        if isinstance(made, Histogram):
+            made.record(value, kept)  # pyright: ignore[reportArgumentType] - None was taken out
+        elif isinstance(made, Counter | UpDownCounter):
+            made.add(value, kept)  # pyright: ignore[reportArgumentType] - None was taken out
+        else:
+            made.set(value, kept)  # pyright: ignore[reportArgumentType] - None was taken out
+
+    def born(self, agent: str) -> None:
+        """Creates every series that must exist at 0 before its first event, for one agent.
+
+        `increase()` does not see the first event of a counter that is born at 1 (measured with promtool).
+        """
+        for instrument in instruments.ALL:
+            for values in instrument.zero:
+                labels = dict(zip(instrument.zero_labels, values, strict=True))
+                self.record(instrument, 0, {**labels, GEN_AI_AGENT_NAME: agent})
+
+
+def _make(meter: Meter, definition: Instrument) -> Counter | Histogram | UpDownCounter | Gauge:
+    name, unit, brief = definition.name, definition.unit, definition.brief
+    match definition.kind:
+        case "counter":
+            return meter.create_counter(name, unit, brief)
+        case "updowncounter":
+            return meter.create_up_down_counter(name, unit, brief)
+        case "gauge":
+            return meter.create_gauge(name, unit, brief)
+        case _:
+            return meter.create_histogram(name, unit, brief, explicit_bucket_boundaries_advisory=definition.buckets)

@@ -1,0 +1,187 @@
+"""What the hooks write to: spans, events and metrics of one instrumented process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry._logs import LogRecord, SeverityNumber
+
+from tachograph.registry import instruments
+from tachograph.registry import names as n
+from tachograph.run import current
+from tachograph.telemetry.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger
+    from opentelemetry.trace import Span, Tracer
+
+    from tachograph.telemetry.audit import AuditLog
+    from tachograph.telemetry.metrics import Metrics
+
+Clock = Callable[[], int]
+Ids = Callable[[], str]
+
+_KNOWN_KEYS = 10_000  # bound of memory: the idempotency keys that a process remembers
+
+
+def random_id() -> str:
+    """16 random hex digits, also after a fork."""
+    return os.urandom(8).hex()
+
+
+@dataclass(slots=True)
+class LimiterState:
+    """Calls inside and before one limiter, and the limit when it was last asked."""
+
+    in_use: int = 0
+    queue: int = 0
+    limit: int | None = None
+    saturated: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(slots=True)
+class Recorder:
+    """The telemetry of one instrumented process.
+
+    `clock` gives nanoseconds since 1970, `ids` 16 hex digits; both can be replaced for tests and simulations.
+    """
+
+    tracer: Tracer
+    logger: Logger
+    metrics: Metrics
+    default_agent: str
+    clock: Clock = time.time_ns
+    ids: Ids = random_id
+    hash_key: bytes | None = None
+    tenant_hashed: bool = False
+    content: bool = False
+    audit_log: AuditLog | None = None
+    sample_rate: float = 1.0
+    release: str | None = None
+    track: str | None = None
+    _coverage: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    _keys: dict[str, int] = field(default_factory=dict[str, int])
+    _limits: dict[str, LimiterState] = field(default_factory=dict[str, LimiterState])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    # -- names and ids
+    def agent(self) -> str:
+        """The agent of the current run, or of the process."""
+        run = current()
+        return run.agent if run is not None else self.default_agent
+
+    def new_id(self, kind: str) -> str:
+        """A fresh id that says what it is: call_…, approval_…."""
+        return f"{kind}_{self.ids()}"
+
+    def hashed(self, value: object) -> str:
+        """16 hex digits that stand for a value, keyed when the process has a key."""
+        return fingerprint(value, self.hash_key)
+
+    def tenant(self, tenant: str | None) -> str | None:
+        """The tenant as it is recorded: plain, or hashed where the process asks for that."""
+        return self.hashed(tenant) if tenant is not None and self.tenant_hashed else tenant
+
+    def common(self) -> dict[str, object]:
+        """The attributes that every span and event carries."""
+        run = current()
+        return dict(run.common) if run is not None else {n.GEN_AI_AGENT_NAME: self.default_agent}
+
+    # -- spans and events
+    def span(self, name: str, kind: str, attributes: Mapping[str, object], start: int, *, client: bool = False) -> Span:
+        """Starts a span of ours below the current one, with the common attributes on it from the start."""
+        return self.tracer.start_span(
+            name,
+            kind=trace.SpanKind.CLIENT if client else trace.SpanKind.INTERNAL,
+            attributes={**self.common(), n.SPAN_KIND: kind, **_kept(attributes)},  # pyright: ignore[reportArgumentType] - hooks pass OTel values
+            start_time=start,
+        )
+
+    def event(self, name: str, attributes: Mapping[str, object]) -> None:
+        """Emits an event: a log record with an event name, correlated by trace and span id."""
+        severity = n.EVENT_SEVERITY[name]
+        everything = {**self.common(), n.LOG_RECORD_UID: self.ids() + self.ids(), **_kept(attributes)}
+        now = self.clock()
+        self.logger.emit(
+            LogRecord(
+                timestamp=now,
+                observed_timestamp=now,
+                severity_number=SeverityNumber[severity],
+                severity_text=severity,
+                event_name=name,
+                attributes=everything,  # pyright: ignore[reportArgumentType] - hooks pass OTel values
+            )
+        )
+
+    # -- coverage and detections
+    def cover(self, hook: str, agent: str | None = None) -> None:
+        """Notes that `hook` is installed for the agent; the first time also as a metric."""
+        name = agent or self.agent()
+        known = self._coverage.get(name)
+        if known is None:
+            known = self._coverage.setdefault(name, set())
+            self.metrics.born(name)
+        if hook not in known:
+            known.add(hook)
+            self.metrics.record(instruments.COVERAGE, 1, {n.GEN_AI_AGENT_NAME: name, n.HOOK: hook})
+
+    def hooks(self, agent: str) -> tuple[str, ...]:
+        """The hooks known to be installed for an agent, sorted."""
+        return tuple(sorted(self._coverage.get(agent, ())))
+
+    def detect(self, rule: str) -> None:
+        """Counts a detection where it happens; silent where a hook it needs is not installed for the agent."""
+        agent = self.agent()
+        known = self._coverage.get(agent, set[str]())
+        needs = n.DETECTIONS[rule]
+        if all(need in known or any(hook.startswith(need + ".") for hook in known) for need in needs):
+            self.metrics.record(instruments.DETECTIONS, 1, {n.GEN_AI_AGENT_NAME: agent, n.DETECTION_RULE: rule})
+
+    def executed_before(self, key: str) -> bool:
+        """Whether this process executed the idempotency key before; remembers the newest 10,000."""
+        with self._lock:
+            seen = key in self._keys
+            self._keys[key] = self._keys.pop(key, 0) + 1
+            if len(self._keys) > _KNOWN_KEYS:
+                del self._keys[next(iter(self._keys))]
+        return seen
+
+    def limiter(self, name: str) -> LimiterState:
+        """The process-wide state of one limiter."""
+        with self._lock:
+            return self._limits.setdefault(name, LimiterState())
+
+
+def _kept(attributes: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+_active: Recorder | None = None
+
+
+def active() -> Recorder | None:
+    """The recorder of this process; None before instrument() and after uninstrument()."""
+    return _active
+
+
+def covering(hook: str) -> Recorder | None:
+    """The recorder of this process, with `hook` noted as installed for the current agent."""
+    if _active is not None:
+        _active.cover(hook)
+    return _active
+
+
+def activate(recorder: Recorder | None) -> None:
+    """Makes `recorder` the one that hooks write to."""
+    global _active  # noqa: PLW0603 - one process has one recorder, as it has one tracer provider
+    _active = recorder
+
+
+__all__ = ["Clock", "Ids", "LimiterState", "Recorder", "activate", "active", "covering", "random_id"]
