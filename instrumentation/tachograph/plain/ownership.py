@@ -1,0 +1,40 @@
+"""Whose code a module is: the agent's own, which may be hooked, or a library's, which is left alone."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+_OWN = "tachograph"
+_DEMO = "tachograph.demo"  # agents like any user's, though they ship with us
+
+
+@functools.cache
+def _is_library(file: str) -> bool:
+    python = tuple(os.path.realpath(sysconfig.get_path(key)) + os.sep for key in ("stdlib", "platstdlib"))
+    path = os.path.realpath(file)
+    return path.startswith(python) or not {"site-packages", "dist-packages"}.isdisjoint(Path(path).parts)
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module is a part of tachograph that is no agent."""
+    return _within(module, _OWN) and not _within(module, _DEMO)
+
+
+def is_users(module: str, like: str) -> bool:
+    """Whether a module is the user's code: beside that of `like`, or neither a library's nor Python's own."""
+    if is_ours(module):
+        return False
+    if module.partition(".")[0] == like.partition(".")[0]:
+        return True
+    if module.partition(".")[0] in sys.stdlib_module_names and module != "__main__":
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module == "__main__" or (isinstance(file, str) and not _is_library(file))
+
+
+def _within(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")

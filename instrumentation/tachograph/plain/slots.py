@@ -1,0 +1,156 @@
+"""Semaphores of a plain agent: to the agent the objects that they were, with each wait on record."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+import wrapt  # typed in part only
+
+from tachograph.patterns.limiter import Limiter
+from tachograph.plain.reading import attribute, whole
+from tachograph.recording import begin, finish
+from tachograph.telemetry.guard import guarded
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Waits:
+    """The waits at one semaphore; each method is guarded, so that the semaphore works whatever becomes of us."""
+
+    def __init__(self, semaphore: object, name: str) -> None:
+        self._semaphore, self._name = semaphore, name
+        self._inside: deque[Limiter] = deque()
+
+    @guarded("limiter", cast("Limiter | None", None))
+    def ask(self) -> Limiter | None:
+        """Begins a wait."""
+        free = whole(attribute(self._semaphore, "_value")) or 0  # asyncio and threading call it alike
+        slot = Limiter(self._name, limit=free + len(self._inside))
+        begin(slot)
+        return slot
+
+    @guarded("limiter", None)
+    def enter(self, slot: Limiter | None) -> None:
+        """Ends a wait: the call is inside."""
+        if slot is not None:
+            self._inside.append(slot)
+            slot.acquired()
+
+    @guarded("limiter", None)
+    def leave(self, count: int = 1) -> None:
+        """Ends the stay of those who are inside for longest: who releases is not told from who acquired."""
+        for _ in range(min(count, len(self._inside))):
+            finish(self._inside.popleft())
+
+    @guarded("limiter", None)
+    def drop(self, slot: Limiter | None, error: BaseException) -> None:
+        """Ends a wait that an exception ended."""
+        if slot is not None:
+            finish(slot, error)
+
+    @guarded("limiter", None)
+    def reject(self, slot: Limiter | None, *, waited: bool) -> None:
+        """Ends a wait that led to nothing."""
+        if slot is not None:
+            slot.rejected("timeout" if waited else "rejected")
+            finish(slot)
+
+
+class _Slots(wrapt.ObjectProxy[Any]):
+    """A semaphore whose waits are recorded; type checks, comparison, copies and pickles are those of the semaphore."""
+
+    def __init__(self, semaphore: Any, name: str) -> None:
+        super().__init__(semaphore)
+        self._self_waits = Waits(semaphore, name)
+
+    def __copy__(self) -> Any:
+        return copy.copy(self.__wrapped__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self.__wrapped__, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__wrapped__.__reduce_ex__(protocol)
+
+
+class ThreadSlots(_Slots):
+    """A threading.Semaphore whose waits are recorded."""
+
+    def acquire(self, *args: Any, **kwargs: Any) -> bool:
+        """Acquires the semaphore; a False is a call that was turned away."""
+        slot = self._self_waits.ask()
+        try:
+            acquired: bool = self.__wrapped__.acquire(*args, **kwargs)
+        except BaseException as error:
+            self._self_waits.drop(slot, error)
+            raise
+        if acquired:
+            self._self_waits.enter(slot)
+        else:
+            self._self_waits.reject(slot, waited=_patient(args, kwargs))
+        return acquired
+
+    def release(self, *args: Any, **kwargs: Any) -> None:
+        """Releases the semaphore."""
+        self.__wrapped__.release(*args, **kwargs)
+        self._self_waits.leave(whole(args[0] if args else kwargs.get("n")) or 1)
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class AsyncSlots(_Slots):
+    """An asyncio.Semaphore whose waits are recorded."""
+
+    async def acquire(self) -> bool:
+        """Acquires the semaphore."""
+        slot = self._self_waits.ask()
+        try:
+            acquired: bool = await self.__wrapped__.acquire()
+        except BaseException as error:
+            self._self_waits.drop(slot, error)
+            raise
+        self._self_waits.enter(slot)
+        return acquired
+
+    def release(self) -> None:
+        """Releases the semaphore."""
+        self.__wrapped__.release()
+        self._self_waits.leave()
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _patient(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return bool(args[1] if len(args) > 1 else kwargs.get("timeout"))
+
+
+def is_slots(value: object) -> bool:
+    """Whether a value is a semaphore that is already on record."""
+    return isinstance(value, _Slots)
+
+
+def is_semaphore(value: object) -> bool:
+    """Whether a value is a semaphore of asyncio or threading."""
+    return isinstance(value, asyncio.Semaphore | threading.Semaphore)
+
+
+def slots(semaphore: object, name: str) -> ThreadSlots | AsyncSlots:
+    """The semaphore with its waits recorded under `name`."""
+    return AsyncSlots(semaphore, name) if isinstance(semaphore, asyncio.Semaphore) else ThreadSlots(semaphore, name)

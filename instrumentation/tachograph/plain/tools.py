@@ -1,0 +1,219 @@
+"""Tool calls of a plain agent: which tool, for whom, with what effect and key, and how it ended."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, get_args
+
+from typing_extensions import override
+
+from tachograph.patterns.tool import Effect, ToolCall
+from tachograph.plain.checks import TOOL, UNNAMED, call_id, tool_name
+from tachograph.plain.reading import attribute, flag, number, one_of, read, size, text, whole
+from tachograph.plain.runs import progress
+from tachograph.registry import names as n
+from tachograph.run import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tachograph.plain.call import Call
+    from tachograph.run import RunContext
+    from tachograph.telemetry.recorder import Recorder
+
+KEY = ("idempotency_key", "idempotency", "idem_key")
+ARGUMENTS = ("args", "arguments", "params", "parameters", "kwargs", "payload", "tool_args", "tool_input", "input")
+ACTOR = ("actor", "role", "caller", "principal", "user")
+
+_EFFECTS = get_args(Effect)
+_TIERS = (0, 1, 2)
+_ABOUT_CALL = frozenset({*TOOL, *KEY, *ACTOR, "call_id", "tool_call_id", "effect", "tier", "timeout", "attempt"})
+_RESULTS = 10_000  # bound of memory: results that are remembered by key to tell a replay from an execution
+
+
+class ObservedTool(ToolCall):
+    """A tool call that a call of a function is.
+
+    Where results are validated after the call, `lingers` lets it end when that has happened, or when the run does.
+    """
+
+    lingers = False
+    _denied_before = False
+    _held: tuple[BaseException | None, int] | None = None
+
+    @override
+    def opened(self, recorder: Recorder) -> None:
+        run = current()
+        if run is not None:
+            self._claim(run)
+        super().opened(recorder)
+        self._denied_before = run is not None and bool(run.denied.get(str(self.call_id)))
+
+    def _claim(self, run: RunContext) -> None:
+        """Takes the id that the call was checked and approved under, also where the check did not say of which tool."""
+        tool, named = str(self.attributes[n.GEN_AI_TOOL_NAME]), self._call_id
+        loose = run.authorized.pop(UNNAMED, None)
+        if loose is not None:
+            run.authorized.setdefault(tool, loose)
+        if named is not None and (named in run.checked or named in run.approvals):
+            return
+        expected = run.claim_call(tool, "") or run.claim_call(UNNAMED, "")
+        if named is None:
+            self._call_id = expected or None
+        elif expected:  # checked without an id, and called with one
+            if expected in run.checked:
+                run.checked.add(named)
+            run.denied.setdefault(named, set()).update(run.denied.pop(expected, ()))
+            run.approvals.setdefault(named, []).extend(run.approvals.pop(expected, ()))
+
+    @override
+    def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
+        run = current()
+        if run is not None:  # the function checks and asks before it does anything: inside is before
+            self._unchecked = not run.may_run(str(self.call_id))
+            self._approvers = len({approval.approver for approval in run.approvals.get(str(self.call_id), ())})
+            if run.denied.get(str(self.call_id)) and not self._denied_before:
+                self.outcome("denied")
+        super().closed(recorder, error, seconds)
+
+    @override
+    def finish(self, error: BaseException | None, ended: int | None = None) -> None:
+        known = progress()
+        unvalidated = self.attributes.get(n.TOOL_OUTPUT_RESULT) is None and error is None
+        if self.recorder is None or known is None or not (self.lingers and unvalidated):
+            super().finish(error, ended)
+            return
+        self._held = (error, self.recorder.clock())
+        self.detach()
+        known.wait(self)
+
+    def settle(self) -> None:
+        """Ends a call that waited for its result to be validated, as of when it ended."""
+        if self._held is not None:
+            (error, ended), self._held = self._held, None
+            super().finish(error, ended)
+
+    @property
+    def key(self) -> str | None:
+        """What tells an execution apart: tool and idempotency key, hashed; None without a key."""
+        key_hash = self.attributes.get(n.TOOL_IDEMPOTENCY_KEY_HASH)
+        return None if key_hash is None else f"{self.attributes[n.GEN_AI_TOOL_NAME]}\0{key_hash}"
+
+    def executed(self, value: object) -> None:
+        """Reads whether the key led to an execution or to the result it had before.
+
+        The same object again was stored; another result was made anew; an equal one may be either, so nothing is said.
+        """
+        run, recorder, key = current(), self.recorder, self.key
+        if key is None or recorder is None:
+            return
+        tenant = str(run.common.get(n.TENANT_ID, "")) if run is not None else ""
+        seen, result = _results.swap(f"{tenant}\0{key}", _Result(id(value), recorder.hashed(value)))
+        if flag(read(value, "replayed")) or (seen == result and not isinstance(value, str | int | float | None)):
+            self.replayed()
+        elif seen is not None and seen.content == result.content:
+            self.attributes[n.TOOL_IDEMPOTENCY_RESULT] = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    identity: int
+    content: str
+
+
+class _Results:
+    """The latest result of each key, the newest 10,000 keys."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Result] = {}
+        self._lock = threading.Lock()
+
+    def swap(self, key: str, result: _Result) -> tuple[_Result | None, _Result]:
+        """What the key gave before, and what it gave now."""
+        with self._lock:
+            before = self._known.pop(key, None)
+            self._known[key] = result
+            if len(self._known) > _RESULTS:
+                del self._known[next(iter(self._known))]
+        return before, result
+
+
+_results = _Results()
+
+
+def tool(*, lingers: bool) -> Callable[[Call], ToolCall]:
+    """Makes tool calls; `lingers` where the agent validates results after its calls."""
+
+    def make(call: Call) -> ToolCall:
+        step = _tool(call)
+        step.lingers = lingers
+        return step
+
+    return make
+
+
+def _tool(call: Call) -> ObservedTool:
+    tool = tool_name(call) or call.place.name
+    key, actor = call.argument(*KEY), call.argument(*ACTOR)
+    effect, tier = contract(call, tool)
+    given = arguments(call)
+    return ObservedTool(
+        tool,
+        effect=effect or ("write" if key is not None else "read"),
+        tier=tier,
+        call_id=call_id(call),
+        arguments=_remaining(call) if given is None else given,
+        idempotency_key=text(key),
+        role=text(actor) or text(read(actor, "role")),
+        timeout=number(call.argument("timeout")),
+        attempt=whole(call.argument("attempt")) or 1,
+        keyed=any(name in call.place.parameters for name in KEY),
+    )
+
+
+def arguments(call: Call) -> Any:
+    """What the tool is called with, from the argument or field of such a name; None without one."""
+    found = call.argument(*ARGUMENTS)
+    subject = call.argument("call", "tool_call")
+    return found if found is not None else read(subject if subject is not None else call.first(), *ARGUMENTS)
+
+
+def _remaining(call: Call) -> dict[str, object] | None:
+    rest = {key: value for key, value in call.arguments.items() if key not in _ABOUT_CALL}
+    # nothing beside an object that is the whole call: what it is called with cannot be told
+    return rest if rest or text(call.argument(*TOOL)) is not None else None
+
+
+def contract(call: Call, tool: str) -> tuple[Effect | None, int | None]:
+    """The effect and tier of a tool, from the call, its tool object or the agent's table of tools, where said."""
+    subject = call.argument(*TOOL)
+    entry = next((found for table in _tables(call) if (found := read(table, tool)) is not None), None)
+    effect, tier = one_of(call.argument("effect"), _EFFECTS), whole(call.argument("tier", "risk_tier"))
+    for source in (entry, None if isinstance(subject, str) else subject):
+        read_only = flag(read(source, "read_only"))
+        said = None if read_only is None else "read" if read_only else "write"
+        effect = effect or one_of(read(source, "effect"), _EFFECTS) or said
+        tier = tier if tier is not None else whole(read(source, "tier", "risk_tier"))
+    return effect, tier if tier in _TIERS else None
+
+
+def _tables(call: Call) -> list[Any]:
+    places = [attribute(call.instance, "tools"), attribute(call.instance, "TOOLS")]
+    if isinstance(call.instance, type):
+        places = [vars(cls).get(table) for cls in call.instance.__mro__ for table in ("tools", "TOOLS")]
+    places += [call.place.globals.get("TOOLS"), call.place.globals.get("tools")]
+    return [table for table in places if isinstance(table, dict | MappingProxyType)]
+
+
+def came_back(step: ToolCall, call: Call, value: object) -> None:  # noqa: ARG001 - every reader is called alike
+    """Reads what a tool's result says of the call: an error, a replay, its size."""
+    step.returned(value)
+    if isinstance(step, ObservedTool):
+        step.executed(value)
+    error = read(value, "error")
+    failed = size(error) != 0 and error not in (None, False, "")
+    if (failed or flag(read(value, "ok")) is False) and step.attributes.get(n.TOOL_AUTHZ) != "deny":
+        kind = type(error).__qualname__ if isinstance(error, BaseException) else None
+        step.outcome("error", error_type=kind)

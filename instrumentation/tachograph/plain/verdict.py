@@ -1,0 +1,63 @@
+"""What a check decided, as far as its returned value says."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from tachograph.plain.reading import flag, items, one_of, parts, read, text
+
+if TYPE_CHECKING:
+    from tachograph.plain.call import Call
+
+Decision = Literal["allow", "deny", "modify", "redact", "warn", "escalate", "error"]
+
+_DECISIONS = get_args(Decision)
+_PLAIN = (str, bytes, int, float, dict, list, tuple, set, frozenset)  # types whose comparison is not the host's code
+_PAIR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision, with the rule that made it and the reason where they are said."""
+
+    decision: Decision
+    rule: str | None = None
+    reason: str | None = None
+
+
+def verdict(call: Call, value: object) -> Verdict:
+    """What a check that returned `value` decided; whatever says nothing else allows."""
+    said = flag(value)
+    if said is None and value is None and call.place.bool_result:
+        said = False
+    if said is not None:
+        return Verdict(_allowed(said))
+    pair = parts(value)
+    if len(pair) == _PAIR and flag(pair[0]) is not None:
+        return Verdict(_allowed(pair[0]), reason=_reason(pair[1]))
+    word = one_of(read(value, "decision", "verdict", "action"), _DECISIONS)
+    said = flag(read(value, "ok", "allowed", "valid", "passed", "approved"))
+    if word is not None or said is not None:
+        reason = _reason(read(value, "reason", "reasons", "errors"))
+        return Verdict(word or _allowed(said is True), text(read(value, "rule")), reason)
+    return Verdict("modify" if _changed(call, value) else "allow")
+
+
+def _allowed(said: bool) -> Decision:
+    return "allow" if said else "deny"
+
+
+def _reason(value: object) -> str | None:
+    several = items(value)
+    first = next(iter(several), None) if several is not None else value
+    return first if isinstance(first, str) else None
+
+
+def _changed(call: Call, value: object) -> bool:
+    alike = [argument for argument in call.arguments.values() if type(argument) is type(value)]
+    comparable = isinstance(value, _PLAIN) or dataclasses.is_dataclass(value)
+    if value is None or not comparable or not alike:
+        return False
+    return not any(argument is value or argument == value for argument in alike)

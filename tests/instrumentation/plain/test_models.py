@@ -1,0 +1,171 @@
+"""llm, complete, chat and generate are one model call, with the model and usage that are said."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from tachograph.registry import names as n
+
+
+class Model:
+    def __init__(self, answer: Any = None) -> None:
+        self.model = "gpt-4o"
+        self.provider = "openai"
+        self.answer = answer
+
+    def chat(self, prompt: str) -> Any:
+        return self.answer
+
+    async def complete(self, prompt: str, model: str, provider: str) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize("name", ["llm", "complete", "chat", "generate"])
+def test_each_name_is_a_model_call(name, hook, recorded):
+    class Agent:
+        def think(self, prompt: str) -> str:
+            return prompt
+
+    hook(Agent, {"think": name})
+    Agent().think("content")
+    assert recorded.spans() == snapshot(
+        [
+            {
+                "name": "chat unknown",
+                "kind": "llm",
+                "parent": None,
+                "attributes": {
+                    "gen_ai.operation.name": "chat",
+                    "gen_ai.request.model": "unknown",
+                    "tachograph.llm.attempt": 1,
+                    "tachograph.llm.outcome": "success",
+                },
+                "status": "UNSET",
+            }
+        ]
+    )
+
+
+def test_model_and_usage_are_read_off_the_object_and_its_answer(hook, recorded):
+    hook(Model)
+    model = Model({"model": "house-13-b", "usage": {"prompt_tokens": 1100, "completion_tokens": 130}})
+    model.model = "house-13"
+    model.chat("content")
+    assert recorded.spans() == [
+        {
+            "name": "chat house-13",
+            "kind": "llm",
+            "parent": None,
+            "attributes": {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.request.model": "house-13",
+                "gen_ai.provider.name": "openai",
+                "tachograph.llm.attempt": 1,
+                "gen_ai.response.model": "house-13-b",
+                "gen_ai.usage.input_tokens": 1100,
+                "gen_ai.usage.output_tokens": 130,
+                "gen_ai.usage.cache_read.input_tokens": 0,
+                "tachograph.usage.source": "provider",
+                "tachograph.llm.outcome": "success",
+            },
+            "status": "UNSET",
+        }
+    ]
+
+
+def test_the_arguments_say_it_before_the_object_does(hook, recorded):
+    hook(Model)
+    asyncio.run(Model().complete("content", "claude-sonnet-4-5", "anthropic"))
+    shown = (n.GEN_AI_REQUEST_MODEL, n.GEN_AI_PROVIDER_NAME, n.GEN_AI_USAGE_INPUT_TOKENS, n.COST_AMOUNT)
+    assert [recorded.values("llm", name) for name in shown] == [["claude-sonnet-4-5"], ["anthropic"], [None], [None]]
+
+
+OPENAI = SimpleNamespace(
+    usage=SimpleNamespace(
+        prompt_tokens=1100, completion_tokens=130, prompt_tokens_details=SimpleNamespace(cached_tokens=17),
+        completion_tokens_details={"reasoning_tokens": 19},
+    )
+)  # fmt: skip
+ANTHROPIC = {
+    "usage": {"input_tokens": 11, "output_tokens": 13, "cache_read_input_tokens": 17, "cache_creation_input_tokens": 19}
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (OPENAI, (1100, 130, 17, None, 19, "provider")),
+        (ANTHROPIC, (47, 13, 17, 19, None, "provider")),
+        (
+            {"usage": {"input_tokens": 11, "output_tokens": 13, "source": "tokenizer"}},
+            (11, 13, 0, None, None, "tokenizer"),
+        ),
+        ({"input_tokens": 11, "output_tokens": 13, "estimated": True}, (11, 13, 0, None, None, "estimate")),
+        (("text", {"prompt_tokens": 11, "completion_tokens": 13}), (11, 13, 0, None, None, "provider")),
+        ({"usage": {"prompt_tokens": "many"}}, (None,) * 6),
+        ({"usage": {"prompt_tokens": -11}}, (None,) * 6),
+        ("text", (None,) * 6),
+    ],
+)
+def test_usage_in_the_common_spellings(answer, told, hook, recorded):
+    hook(Model)
+    assert Model(answer).chat("content") is answer
+    shown = (
+        n.GEN_AI_USAGE_INPUT_TOKENS, n.GEN_AI_USAGE_OUTPUT_TOKENS, n.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+        n.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS, n.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, n.USAGE_SOURCE,
+    )  # fmt: skip
+    assert tuple(recorded.values("llm", name)[0] for name in shown) == told
+
+
+def test_a_cost_that_the_provider_says_is_taken_and_no_usage_is_no_cost(hook, recorded):
+    hook(Model)
+    Model({"usage": {"input_tokens": 11, "output_tokens": 13}, "cost": 0.17}).chat("content")
+    Model("text").chat("content")
+    shown = (n.COST_AMOUNT, n.COST_SOURCE)
+    assert [recorded.values("llm", name) for name in shown] == [[0.17, None], ["provider", None]]
+    assert recorded.metric("tachograph.cost.unpriced") == 1
+
+
+class Passing:
+    """generate calls complete, as often as it is told."""
+
+    def generate(self, prompt: str, times: int = 1, own: bool = False) -> Any:
+        answers = [self.complete(prompt, model="gpt-4o") for _ in range(times)]
+        return answers[-1] if own else answers[-1]["text"]
+
+    def complete(self, prompt: str, model: str) -> Any:
+        return {"text": prompt, "usage": {"input_tokens": 11, "output_tokens": 13}}
+
+
+@pytest.mark.parametrize(("times", "own", "tokens"), [(1, False, 11), (3, False, 33), (1, True, 11)])
+def test_a_model_call_that_passes_through_two_functions_is_one_with_the_usage_of_the_inner(
+    times, own, tokens, hook, recorded
+):
+    hook(Passing)
+    Passing().generate("content", times, own)
+    assert [span["name"] for span in recorded.spans()] == ["chat gpt-4o"]
+    shown = (n.GEN_AI_REQUEST_MODEL, n.GEN_AI_USAGE_INPUT_TOKENS)
+    assert [recorded.values("llm", name) for name in shown] == [["gpt-4o"], [tokens]]
+
+
+def test_a_model_call_below_a_tool_call_of_a_model_call_is_another_one(hook, recorded):
+    class Agent:
+        def chat(self, prompt: str) -> str:
+            return self.call_tool("summarize")
+
+        def call_tool(self, tool: str) -> str:
+            return self.complete("content")
+
+        def complete(self, prompt: str) -> str:
+            return prompt
+
+    hook(Agent)
+    Agent().chat("content")
+    assert [(span["kind"], span["parent"]) for span in recorded.spans()] == [
+        ("llm", "execute_tool summarize"), ("tool", "chat unknown"), ("llm", None),
+    ]  # fmt: skip

@@ -1,0 +1,114 @@
+"""Semaphores are the same to the agent, and each wait is on record."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+import threading
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from tachograph.registry import names as n
+
+
+def waits(recorded) -> list[tuple[Any, ...]]:
+    shown = (n.LIMITER_LIMIT, n.LIMITER_IN_USE, n.LIMITER_QUEUE, n.LIMITER_OUTCOME)
+    return [tuple(event["attributes"][name] for name in shown) for event in recorded.events(n.EVENT_LIMITER_WAIT)]
+
+
+class Searcher:
+    def __init__(self, slots: Any) -> None:
+        self.slots = slots
+
+    async def run_step(self, name: str) -> str:
+        async with self.slots:
+            await asyncio.sleep(0)
+        return name
+
+
+def test_waits_of_an_asyncio_semaphore(hook, recorded):
+    async def main() -> list[str]:
+        searcher = Searcher(asyncio.Semaphore(2))
+        hook(searcher)
+        done = await asyncio.gather(*(searcher.run_step(name) for name in "abc"))
+        assert not searcher.slots.locked()
+        return done
+
+    assert asyncio.run(main()) == ["a", "b", "c"]
+    assert waits(recorded) == [(2, 0, 0, "acquired"), (2, 1, 0, "acquired"), (2, 2, 0, "acquired")]
+    assert recorded.events()[0] == snapshot(
+        {
+            "name": "tachograph.limiter.wait",
+            "attributes": {
+                "tachograph.limiter.name": "tests.instrumentation.plain.test_slots.Searcher.slots",
+                "tachograph.limiter.limit": 2,
+                "tachograph.limiter.in_use": 0,
+                "tachograph.limiter.queue": 0,
+                "tachograph.limiter.wait": 1.0,
+                "tachograph.limiter.outcome": "acquired",
+            },
+        }
+    )
+    assert recorded.metric("tachograph.limiter.in_use") == recorded.metric("tachograph.limiter.queue") == 0
+
+
+def test_a_wait_that_is_cancelled_is_cancelled_for_the_agent_too(hook, recorded):
+    async def main() -> None:
+        searcher = Searcher(asyncio.Semaphore(1))
+        hook(searcher)
+        await searcher.slots.acquire()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(searcher.slots.acquire(), 0.01)
+        searcher.slots.release()
+        assert await searcher.slots.acquire() is True
+
+    asyncio.run(main())
+    assert [wait[-1] for wait in waits(recorded)] == ["acquired", "cancelled", "acquired"]
+
+
+def test_waits_of_a_threading_semaphore(hook, recorded):
+    class Agent:
+        gate = threading.BoundedSemaphore(1)
+
+    hook(Agent)
+    with Agent.gate as entered:
+        assert entered is True
+        assert Agent.gate.acquire(blocking=False) is False
+        assert Agent.gate.acquire(timeout=0.01) is False
+    with pytest.raises(ValueError, match="released too many times"):
+        Agent.gate.release()
+    assert waits(recorded) == [(1, 0, 0, "acquired"), (1, 1, 0, "rejected"), (1, 1, 0, "timeout")]
+    assert recorded.metric("tachograph.limiter.in_use") == 0
+
+
+def test_a_semaphore_copies_and_pickles_as_one(hook):
+    searcher = Searcher(asyncio.Semaphore(3))
+    hook(searcher)
+    for other in (copy.deepcopy(searcher), pickle.loads(pickle.dumps(searcher))):  # noqa: S301 - made in the line itself
+        assert type(other.slots) is asyncio.Semaphore
+        assert other.slots._value == 3
+    assert searcher.slots == searcher.slots
+
+
+def test_what_fails_in_us_lets_the_semaphore_work(hook, monkeypatch):
+    from tachograph.patterns import limiter
+    from tachograph.testing import recording
+
+    class Agent:
+        gate = threading.Semaphore(1)
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("ours")
+
+    hook(Agent)
+    for name in ("__init__", "opened", "acquired", "closed", "rejected"):
+        monkeypatch.setattr(limiter.Limiter, name, broken)
+        with recording():
+            with Agent.gate:
+                assert Agent.gate.acquire(blocking=False) is False
+            with Agent.gate:
+                pass
+        monkeypatch.undo()
