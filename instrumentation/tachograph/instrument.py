@@ -1,0 +1,177 @@
+"""instrument(): plan, install, report, undo. One call makes a process observable; a second one changes nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tachograph.config import MetricsMode, read
+from tachograph.telemetry.guard import failed
+from tachograph.telemetry.recorder import Clock, Ids, Recorder, activate, random_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tachograph.plain.install import Hooked, Installation, Skipped
+    from tachograph.telemetry.audit import AuditLog
+    from tachograph.telemetry.pipeline import Pipeline
+
+_log = logging.getLogger("tachograph")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What instrument() did: hooks installed, what was skipped and why, and notes on where telemetry goes.
+
+    `hooks` are the registry's names of all hooks known to be installed for the agent; a detection that needs another
+    one says "not instrumented".
+    """
+
+    agent: str
+    hooked: tuple[Hooked, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
+    already: bool = False
+
+    def __str__(self) -> str:
+        lines = [f"tachograph: {self.agent}: {len(self.hooked)} hooked, {len(self.skipped)} skipped"]
+        lines += [f"  + {h.where}.{h.name} as {h.hook} (by {h.by})" for h in self.hooked]
+        lines += [f"  - {s.where}.{s.name}: {s.reason}" for s in self.skipped]
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+
+@dataclass(slots=True)
+class _Installed:
+    """What one instrument() call has to undo."""
+
+    report: Report
+    recorder: Recorder
+    pipeline: Pipeline
+    plain: Installation | None
+    undo: tuple[Callable[[], None], ...]
+
+
+_lock = threading.Lock()
+_installed: _Installed | None = None
+
+
+def instrument(
+    target: object = None,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    frameworks: Iterable[str] | None = None,
+    service_name: str | None = None,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    expects: Iterable[str] = (),
+    metrics: MetricsMode | None = None,
+    metrics_port: int | None = None,
+    content: bool | None = None,
+    audit_log: AuditLog | None = None,
+    clock: Clock | None = None,
+    ids: Ids = random_id,
+) -> Report:
+    """Makes this process observable and returns a report of what was hooked, what was not, and why.
+
+    `target` is a module, class, instance or list of a plain Python agent, hooked by naming convention; `mapping`
+    names its functions where they are called otherwise: {own name: convention name}. `service_name` is the agent's
+    name. `endpoint` is an OTLP/HTTP base URL (default OTEL_EXPORTER_OTLP_ENDPOINT, then http://127.0.0.1:4318).
+    `expects` names hooks that the agent is supposed to run through: one that never does is then a finding, not "not
+    instrumented". `metrics` is prometheus (/metrics on `metrics_port`, default 9464), otlp or none. `content` turns
+    redacted content on. `audit_log` also gets every audit entry. Providers that the application has set are used.
+
+    Raises UsageError for a setting or mapping that cannot be meant; nothing else. A second call is a no-op.
+    """
+    global _installed  # noqa: PLW0603 - one process is instrumented once
+    config = read(
+        service_name=service_name,
+        endpoint=endpoint,
+        headers=headers,
+        metrics=metrics,
+        metrics_port=metrics_port,
+        content=content,
+    )
+    with _lock:
+        if _installed is not None:
+            report = _installed.report
+            return Report(report.agent, report.hooked, report.skipped, report.notes, report.hooks, already=True)
+        if config.disabled:
+            return Report(config.service_name, notes=("OTEL_SDK_DISABLED is set: nothing is recorded.",))
+        from tachograph.telemetry.correlation import correlate
+        from tachograph.telemetry.pipeline import connect
+
+        plain = None
+        if target is not None:
+            from tachograph.plain.install import install
+
+            plain = install(target, mapping)
+        try:
+            pipeline = connect(config)
+        except BaseException:
+            if plain is not None:
+                plain.undo()
+            raise
+        recorder = pipeline.recorder(config, clock=clock, ids=ids, audit_log=audit_log)
+        for hook in ("export", "processor", "instrument", "audit", *expects, *(plain.hooks if plain else ())):
+            recorder.cover(hook, config.service_name)
+        undo = (pipeline.tally_failures(), correlate())
+        activate(recorder)
+        notes = (*pipeline.notes, *_framework_notes(frameworks))
+        report = Report(
+            config.service_name,
+            plain.hooked if plain else (),
+            plain.skipped if plain else (),
+            notes,
+            recorder.hooks(config.service_name),
+        )
+        _installed = _Installed(report, recorder, pipeline, plain, undo)
+    return report
+
+
+def _framework_notes(frameworks: Iterable[str] | None) -> tuple[str, ...]:
+    asked = tuple(frameworks or ())
+    return (
+        (f"frameworks {', '.join(asked)}: no adapter is part of this version; only plain Python is hooked.",)
+        if asked
+        else ()
+    )
+
+
+def uninstrument() -> None:
+    """Restores every original object, sends what is left and closes /metrics; the application's providers stay."""
+    global _installed
+    with _lock:
+        installed, _installed = _installed, None
+    if installed is None:
+        return
+    activate(None)
+    for step in (
+        *(() if installed.plain is None else (installed.plain.undo,)),
+        *installed.undo,
+        installed.pipeline.close,
+    ):
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the next thing is undone whatever happens to this one
+            failed("instrument", error)
+
+
+def flush(timeout_s: float = 10.0) -> bool:
+    """Sends what is waiting; True when all of it was delivered within `timeout_s` seconds."""
+    installed = _installed
+    if installed is None:
+        return True
+    try:
+        return installed.pipeline.flush(timeout_s)
+    except Exception as error:  # noqa: BLE001 - a failing flush is False, never the host's failure
+        failed("export", error)
+        return False
+
+
+def exposition() -> bytes:
+    """The process's /metrics in the text format; empty where no such endpoint was asked for."""
+    installed = _installed
+    return installed.pipeline.exposition() if installed is not None else b""
