@@ -1,0 +1,1 @@
+"""Receives, stores and explains what agents record."""

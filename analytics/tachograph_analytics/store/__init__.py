@@ -1,0 +1,1 @@
+"""The store: WAL to Parquet and manifest, and the views over them."""
