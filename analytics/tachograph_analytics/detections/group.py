@@ -1,0 +1,74 @@
+"""Findings of one kind together, for people who ask what is wrong and not how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tachograph.registry import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from tachograph_analytics.detections.finding import Finding, Severity
+
+EXAMPLES: Final = 3  # newest runs of a group: enough to click, few enough for a line
+_URGENCY: Final = ("page", "ticket", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The findings of one rule about one agent and release; `runs` counts the runs they are in.
+
+    `sentence` says it all in one; `examples` are ids of the newest runs, newest first.
+    """
+
+    rule: str
+    pattern: str
+    severity: Severity
+    agent: str | None
+    release: str | None
+    count: int
+    runs: int
+    first_seen: datetime
+    last_seen: datetime
+    sentence: str
+    examples: tuple[str, ...]
+
+
+def grouped(findings: Iterable[Finding]) -> list[Group]:
+    """The findings by rule, agent and release: what pages first, then the most frequent."""
+    together: dict[tuple[str, str | None, str | None], list[Finding]] = {}
+    for finding in findings:
+        together.setdefault((finding.rule, finding.agent, finding.release), []).append(finding)
+    groups = [_group(found) for found in together.values()]
+    return sorted(groups, key=lambda g: (_URGENCY.index(g.severity), -g.count, g.rule, g.agent or "", g.release or ""))
+
+
+def _group(found: list[Finding]) -> Group:
+    newest_first = sorted(found, key=lambda finding: finding.ts, reverse=True)
+    one = newest_first[0]
+    runs = tuple(dict.fromkeys(finding.run_id for finding in newest_first if finding.run_id is not None))
+    return Group(
+        rule=one.rule,
+        pattern=one.pattern,
+        severity=one.severity,
+        agent=one.agent,
+        release=one.release,
+        count=len(found),
+        runs=len(runs),
+        first_seen=newest_first[-1].ts,
+        last_seen=one.ts,
+        sentence=_sentence(one, len(found), len(runs)),
+        examples=runs[:EXAMPLES],
+    )
+
+
+def _sentence(newest: Finding, count: int, runs: int) -> str:
+    """The only finding's own words, or the rule's with how often and in how many runs."""
+    if count == 1:
+        return f"{newest.summary[:1].upper()}{newest.summary[1:]}."
+    brief = load().detections[newest.rule].brief.removesuffix(".")
+    where = f" in {runs} {'run' if runs == 1 else 'runs'}" if runs else ""
+    return f"{brief}: {count} times{where}."

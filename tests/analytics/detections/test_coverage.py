@@ -1,0 +1,78 @@
+"""What can be said of which agent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analytics.detections.stores import stored
+from analytics.detections.twins import approved, shown_the_diff, unapproved, write_only
+
+import tachograph
+from tachograph.registry import load
+from tachograph.testing import recording
+from tachograph_analytics.detections import Coverage, coverage, detect
+from tachograph_analytics.store.views import connect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_each_agent_is_told_of_every_detection_in_the_registrys_order(tmp_path: Path):
+    with recording() as recorded:
+        unapproved("clerk")
+        with tachograph.run("idler"):
+            pass
+        with connect(stored(recorded, tmp_path / "home")) as connection:
+            known = coverage(connection)
+    assert [(one.agent, one.rule) for one in known] == [
+        (agent, rule) for agent in ("clerk", "idler") for rule in load().detections
+    ]
+    assert {one.rule: one.state for one in known if one.agent == "clerk" and one.state != "not instrumented"} == {
+        "content_raw": "clean",
+        "write_unapproved": "violated",
+        "approval_no_diff": "clean",
+        "approval_args_changed": "clean",
+        "approval_unaudited": "clean",
+        "write_no_key": "clean",
+        "key_executed_twice": "clean",
+        "loop_runaway": "clean",
+    }
+    assert [one for one in known if one.agent == "idler"][:4] == [
+        Coverage("tool_unchecked", "idler", "not instrumented", ("tool", "checkpoint.pre_tool")),
+        Coverage("checkpoint_prompt_only", "idler", "not instrumented", ("checkpoint",)),
+        Coverage("content_raw", "idler", "clean"),
+        Coverage("write_unapproved", "idler", "not instrumented", ("tool", "approval")),
+    ]
+
+
+def test_a_hook_that_an_agent_shows_later_judges_its_earlier_runs(tmp_path: Path):
+    with recording() as recorded:
+        spans_before = write_only("clerk")
+        shown_the_diff("clerk")
+        with connect(stored(recorded, tmp_path / "home")) as connection:
+            found = detect(connection)
+    assert spans_before == []
+    assert [(one.rule, one.agent) for one in found] == [("write_unapproved", "clerk")]
+
+
+def test_another_agents_hooks_say_nothing_of_this_one(tmp_path: Path):
+    with recording() as recorded:
+        write_only("clerk")
+        approved("seller")
+        with connect(stored(recorded, tmp_path / "home")) as connection:
+            found = detect(connection)
+            states = {(one.agent, one.state) for one in coverage(connection, found) if one.rule == "write_unapproved"}
+    assert found == []
+    assert states == {("clerk", "not instrumented"), ("seller", "clean")}
+
+
+def test_a_gate_outside_of_runs_proves_that_its_hook_is_there(tmp_path: Path):
+    with recording("gatekeeper") as recorded:
+        tachograph.gate("success", verdict="pass", decision="promote", samples=0)
+        with connect(stored(recorded, tmp_path / "home")) as connection:
+            found = detect(connection)
+            states = {one.rule: one.state for one in coverage(connection, found) if one.state != "not instrumented"}
+    assert [(one.rule, one.run_id, one.span_id, one.agent) for one in found] == [
+        ("gate_no_data", None, None, "gatekeeper")
+    ]
+    assert states == {"content_raw": "clean", "gate_no_data": "violated", "gate_stale": "clean"}
