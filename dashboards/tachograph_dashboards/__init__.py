@@ -1,0 +1,1 @@
+"""Grafana dashboards as functions of the registry, generated as JSON."""
