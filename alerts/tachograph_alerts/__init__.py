@@ -1,0 +1,1 @@
+"""Alert rules, Alertmanager routing and runbooks, generated from alerts.toml and the registry."""
