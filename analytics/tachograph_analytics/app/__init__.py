@@ -1,0 +1,1 @@
+"""The investigation app: one page a question, its state in the URL, each number with its SQL."""

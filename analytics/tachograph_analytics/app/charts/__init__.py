@@ -1,0 +1,1 @@
+"""Charts as functions from facts to a drawing; the pages place them."""

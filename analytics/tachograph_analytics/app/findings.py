@@ -1,0 +1,105 @@
+"""Findings, incidents and blind spots as sentences: severity in word and shape, each with the way to a run of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import streamlit as st
+
+from tachograph.registry import load
+from tachograph_analytics.app import links
+from tachograph_analytics.app.tables import table
+from tachograph_analytics.app.words import many, plain, when
+from tachograph_analytics.detections import Coverage, Group, sql
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tachograph_analytics.incidents import Incident
+
+_Colour = Literal["red", "orange", "blue"]
+
+# Word, shape and colour: each alone says how severe it is.
+SEVERITIES: Mapping[str, tuple[str, _Colour]] = {
+    "page": ("▲ Urgent", "red"),
+    "ticket": ("◆ Soon", "orange"),
+    "info": ("● Note", "blue"),
+}
+
+
+def severity(name: str) -> None:
+    """The badge of a severity."""
+    words, colour = SEVERITIES.get(name, (f"● {name}", "blue"))
+    st.badge(words, color=colour)
+
+
+def draw(group: Group) -> None:
+    """One group of findings, with its newest runs and its query."""
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            severity(group.severity)
+            st.markdown(f"**{plain(group.sentence)}**", width="stretch")
+        st.caption(_about(group))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            for number, run_id in enumerate(group.examples):
+                words = "See the newest run" if number == 0 else plain(run_id)
+                st.page_link(
+                    links.RUN_PAGE,
+                    label=f":primary[{words}]",
+                    icon=":material/account_tree:" if number == 0 else None,
+                    query_params=links.run(run_id),
+                    help=run_id,
+                )
+            with st.popover("SQL", type="tertiary", icon=":material/database:", help=f"The query of {group.rule}"):
+                st.markdown(f"**{group.rule}** ({group.pattern}): {plain(load().detections[group.rule].brief)}")
+                st.code(sql(group.rule), language="sql", wrap_lines=True)
+
+
+def _about(group: Group) -> str:
+    seen = (
+        f"seen {when(group.last_seen)}"
+        if group.count == 1
+        else f"{many(group.count, 'time')}, first {when(group.first_seen)}, last {when(group.last_seen)}"
+    )
+    release = f" · release {plain(group.release)}" if group.release else ""
+    return f"agent {plain(group.agent or 'unknown')}{release} · {seen} · `{group.rule}`"
+
+
+def draw_incident(incident: Incident) -> None:
+    """An alert that fires, with its runbook."""
+    agent = f" ({incident.agent})" if incident.agent else ""
+    summary = f": {incident.summary}" if incident.summary else ""
+    runbook = incident.runbook_url or ""
+    link = f" [Runbook]({runbook})" if _is_web(runbook) else ""
+    words = plain(f"▲ Firing since {when(incident.since)}: {incident.name}{agent}{summary}")
+    st.error(words + link, icon=":material/notifications_active:")
+
+
+def _is_web(url: str) -> bool:
+    """Whether it can stand as a link: alerts come from outside, and no other scheme or Markdown shall come through."""
+    return url.startswith(("https://", "http://")) and not set(url) & set(" ()<>[]\"'\\`\n\r\t")
+
+
+def draw_coverage(coverage: Sequence[Coverage]) -> None:
+    """Which detections cannot see anything of which agent, and the hooks that they miss."""
+    st.header("Not instrumented", anchor="coverage")
+    blind = [c for c in coverage if c.state == "not instrumented"]
+    if not blind:
+        st.markdown(f"All {many(len(coverage), 'detection')} have what they need.")
+        return
+    agents = sorted({c.agent for c in blind})
+    for agent in agents:
+        of_agent = [c for c in coverage if c.agent == agent]
+        missed = [c for c in blind if c.agent == agent]
+        with st.expander(
+            f"{plain(agent)}: {len(missed)} of {len(of_agent)} detections are not instrumented, so they say neither "
+            "clean nor violated",
+            icon=":material/visibility_off:",
+        ):
+            table(
+                {
+                    "Detection": [c.rule for c in missed],
+                    "Would tell": [load().detections[c.rule].brief for c in missed],
+                    "Missing hook": [", ".join(c.missing) for c in missed],
+                }
+            )

@@ -1,0 +1,113 @@
+"""The app's addresses: what stands in a URL, read and written in one place.
+
+/                  range=1h|24h|7d|30d|all, or from= and to= (ISO 8601 or epoch milliseconds, as Grafana sends), agent=
+/run               run= the run's id, step= a span id
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tachograph_analytics.runs.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PAGES: Final = Path(__file__).with_name("pages")
+START_PAGE: Final = str(_PAGES / "start.py")
+RUN_PAGE: Final = str(_PAGES / "run.py")
+
+RANGES: Final[Mapping[str, tuple[str, timedelta | None]]] = {
+    "1h": ("Last hour", timedelta(hours=1)),
+    "24h": ("Last 24 hours", timedelta(days=1)),
+    "7d": ("Last 7 days", timedelta(days=7)),
+    "30d": ("Last 30 days", timedelta(days=30)),
+    "all": ("All data", None),
+}
+DEFAULT_RANGE: Final = "24h"
+CUSTOM: Final = "custom"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the URL of the Start page asks for; `chosen` is false where it names no time.
+
+    `complaints` are sentences about parts that could not be read; those parts count as absent.
+    """
+
+    name: str
+    scope: Scope
+    chosen: bool
+    complaints: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The range in words."""
+        if self.name in RANGES:
+            return RANGES[self.name][0]
+        since, until = self.scope.since, self.scope.until
+        return f"{_short(since) if since else 'the beginning'} to {_short(until) if until else 'now'}"
+
+
+def window(params: Mapping[str, str], now: datetime) -> Window:
+    """The window that a URL's parameters mean at the time `now`."""
+    complaints: list[str] = []
+    since, until = (_moment(params, name, complaints) for name in ("from", "to"))
+    if since and until and since >= until:
+        complaints.append("The address asks for a range that ends before it begins, so it was passed over.")
+        since = until = None
+    agent = params.get("agent") or None
+    if since or until:
+        return Window(CUSTOM, Scope(since, until, agent), chosen=True, complaints=tuple(complaints))
+    name = params.get("range", "")
+    if name and name not in RANGES:
+        complaints.append(f"The address asks for the range “{name}”; there are {', '.join(RANGES)}.")
+    chosen = name in RANGES
+    name = name if chosen else DEFAULT_RANGE
+    return Window(name, Scope(_since(name, now), None, agent), chosen=chosen, complaints=tuple(complaints))
+
+
+def start(scope: Scope) -> dict[str, str]:
+    """The parameters of the Start page for exactly this scope."""
+    return {
+        **({"from": _iso(scope.since)} if scope.since else {}),
+        **({"to": _iso(scope.until)} if scope.until else {}),
+        **({"agent": scope.agent} if scope.agent is not None else {}),
+    }
+
+
+def run(run_id: str, step: str | None = None) -> dict[str, str]:
+    """The parameters of the Run page for a run, perhaps with one of its steps picked."""
+    return {"run": run_id, **({"step": step} if step else {})}
+
+
+def _since(name: str, now: datetime) -> datetime | None:
+    """Cut to the minute: the same question within a minute has the same answer, from the cache."""
+    length = RANGES[name][1]
+    return (now - length).replace(second=0, microsecond=0) if length is not None else None
+
+
+def _moment(params: Mapping[str, str], name: str, complaints: list[str]) -> datetime | None:
+    raw = params.get(name, "").strip()
+    if not raw:
+        return None
+    try:
+        if raw.isascii() and raw.isdigit():
+            return datetime.fromtimestamp(int(raw) / 1000, UTC)
+        # A “+” that nobody encoded arrives as a space.
+        parsed = datetime.fromisoformat(raw.replace(" ", "T", 1) if "T" not in raw else raw.replace(" ", "+"))
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        complaints.append(f"The address has {name}=“{raw}”, which is no time: 2026-11-24T13:00Z would be one.")
+        return None
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _short(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M UTC")

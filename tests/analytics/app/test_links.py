@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tachograph_analytics.app import links
+from tachograph_analytics.app.links import Window
+from tachograph_analytics.runs.scope import Scope
+
+NOW = datetime(2026, 11, 24, 13, 17, 29, tzinfo=UTC)
+YESTERDAY = datetime(2026, 11, 23, 13, 17, tzinfo=UTC)
+
+
+def test_a_bare_address_means_the_last_day_and_chose_nothing():
+    assert links.window({}, NOW) == Window("24h", Scope(YESTERDAY), chosen=False)
+
+
+def test_a_named_range_and_an_agent():
+    since = datetime(2026, 11, 24, 12, 17, tzinfo=UTC)
+    assert links.window({"range": "1h", "agent": "a b"}, NOW) == Window("1h", Scope(since, None, "a b"), chosen=True)
+    assert links.window({"range": "all"}, NOW) == Window("all", Scope(), chosen=True)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2026-11-23T13:17:00Z", "2026-11-23T13:17", "2026-11-23 13:17", "2026-11-23T14:17:00 01:00", "1795439820000"],
+)
+def test_a_moment_in_every_form_that_links_have(written):
+    assert links.window({"from": written}, NOW) == Window("custom", Scope(YESTERDAY), chosen=True)
+
+
+def test_what_cannot_be_read_is_said_and_counts_as_absent():
+    found = links.window({"from": "banana", "range": "5y"}, NOW)
+    assert (found.name, found.scope, found.chosen) == ("24h", Scope(YESTERDAY), False)
+    assert found.complaints == (
+        "The address has from=“banana”, which is no time: 2026-11-24T13:00Z would be one.",
+        "The address asks for the range “5y”; there are 1h, 24h, 7d, 30d, all.",
+    )
+
+
+@pytest.mark.parametrize("written", ["99999999999999999999", "²", "-1", "2026-13-01"])
+def test_numbers_beyond_all_clocks_are_no_times(written):
+    assert len(links.window({"from": written}, NOW).complaints) == 1
+
+
+def test_a_range_that_ends_before_it_begins():
+    found = links.window({"from": "2026-11-24T13:00Z", "to": "2026-11-24T11:00Z"}, NOW)
+    assert (found.name, len(found.complaints)) == ("24h", 1)
+
+
+def test_a_written_link_reads_back_as_the_same_scope():
+    scope = Scope(YESTERDAY, NOW, "airline")
+    assert links.window(links.start(scope), NOW).scope == scope
+
+
+def test_links_to_a_run():
+    assert [links.run("r1"), links.run("r1", "s1")] == [{"run": "r1"}, {"run": "r1", "step": "s1"}]

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from analytics.app.recorded import alert, append
+
+from tachograph_analytics.incidents import Incident, firing
+from tachograph_analytics.store.home import Home
+from tachograph_analytics.store.views import connect
+
+
+def test_an_alert_is_an_incident_until_it_is_resolved(tmp_path):
+    home = Home(tmp_path).create()
+    append(home, alert("firing", "2026-11-24T05:07:00Z"))
+    with connect(home) as connection:
+        assert firing(connection) == (
+            Incident(
+                fingerprint="abc123",
+                name="AgentRunsFailing",
+                since=datetime(2026, 11, 24, 5, 7, tzinfo=UTC),
+                agent="airline",
+                severity="page",
+                summary="13 % of runs fail",
+                runbook_url="https://runbooks.example/runs-failing",
+            ),
+        )
+    append(home, alert("resolved", "2026-11-24T05:07:00Z"))
+    with connect(home) as connection:
+        assert firing(connection) == ()
