@@ -25,7 +25,13 @@ def main() -> int:
     arguments = parser.parse_args()
     follow(arguments.parent)
     try:
-        serve(Home.at(arguments.home), host=arguments.host, port=arguments.port, behind_proxy=arguments.behind_proxy)
+        serve(
+            Home.at(arguments.home),
+            host=arguments.host,
+            port=arguments.port,
+            behind_proxy=arguments.behind_proxy,
+            quiet=arguments.parent is not None,  # who started it says where it is
+        )
     except UsageError as error:
         sys.stderr.write(f"app: {error}\n")
         return 2

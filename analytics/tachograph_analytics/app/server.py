@@ -23,8 +23,10 @@ def url(host: str, port: int) -> str:
     return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
 
 
-def serve(home: Home, *, host: str = LOOPBACK, port: int = PORT, behind_proxy: bool = False) -> None:
-    """Serves the app of a home until the process is told to stop; its address goes to stdout.
+def serve(
+    home: Home, *, host: str = LOOPBACK, port: int = PORT, behind_proxy: bool = False, quiet: bool = False
+) -> None:
+    """Serves the app of a home until the process is told to stop; its address goes to stdout unless `quiet`.
 
     UsageError if the port is taken, or if other machines could reach it: Streamlit has no token of its own, so that is
     for those who say with `behind_proxy` that something in front of it asks who comes.
@@ -39,8 +41,9 @@ def serve(home: Home, *, host: str = LOOPBACK, port: int = PORT, behind_proxy: b
     threading.Thread(target=_warm, name="warm", daemon=True).start()
     from streamlit.web import cli
 
-    sys.stdout.write(f"app: {url(host, port)}, store: {home.path}\n")
-    sys.stdout.flush()
+    if not quiet:
+        sys.stdout.write(f"app: {url(host, port)}, store: {home.path}\n")
+        sys.stdout.flush()
     hosts = [] if behind_proxy else [f"--server.allowedHosts={name}" for name in _OWN_NAMES]
     where = [f"--server.address={host}", f"--server.port={port}"]
     cli.main(["run", str(_MAIN), *where, *hosts], standalone_mode=False)

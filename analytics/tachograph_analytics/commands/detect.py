@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from rich.console import Console
-
-    from tachograph_analytics.detections import Coverage, Finding
+    from tachograph_analytics.detections import Coverage, Finding, Group
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -44,35 +42,27 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _show(found: list[Finding], known: list[Coverage]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if found:
-        _show_groups(console, found)
-    else:
-        console.print("No findings." if known else "No findings: no agent has ended a run in this store yet.")
-    blind = [one for one in known if one.state == "not instrumented"]
-    if blind:
-        console.print("\nNot instrumented, so neither clean nor violated:")
-        for agent in dict.fromkeys(one.agent for one in blind):
-            console.print(_blind_spots(agent, [one for one in blind if one.agent == agent]), markup=False)
-
-
-def _show_groups(console: Console, found: list[Finding]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from tachograph_analytics.detections import grouped
 
-    table = Table()
-    for header in ("rule", "agent", "release", "count", "first, last seen (UTC)", "what", "newest run"):
-        table.add_column(header, overflow="fold")
-    for group in grouped(found):
-        seen = f"{group.first_seen:%Y-%m-%d %H:%M:%S}\n{group.last_seen:%Y-%m-%d %H:%M:%S}"
-        newest = group.examples[0] if group.examples else ""
-        cells = (group.rule, group.agent or "", group.release or "", str(group.count), seen, group.sentence, newest)
-        table.add_row(*map(escape, cells))
-    console.print(table)
+    groups = grouped(found)
+    for group in groups:
+        print("\n".join(_lines(group)))
+    if not groups:
+        print("No findings." if known else "No findings: no agent has ended a run in this store yet.")
+    blind = [one for one in known if one.state == "not instrumented"]
+    if blind:
+        print("\nNot instrumented, so neither clean nor violated:")
+        for agent in dict.fromkeys(one.agent for one in blind):
+            print(_blind_spots(agent, [one for one in blind if one.agent == agent]))
+
+
+def _lines(group: Group) -> tuple[str, str, str]:
+    """A group in three lines: what it is, its sentence, and when and where it was seen."""
+    release = f" · release {group.release}" if group.release else ""
+    seen = f"first {group.first_seen:%Y-%m-%d %H:%M:%S}, last {group.last_seen:%Y-%m-%d %H:%M:%S} UTC"
+    newest = f" · newest run {group.examples[0]}" if group.examples else ""
+    head = f"{group.severity:<6} {group.rule} · agent {group.agent}{release}"
+    return head, f"       {group.sentence}", f"       {seen}{newest}"
 
 
 def _blind_spots(agent: str, blind: Sequence[Coverage]) -> str:

@@ -39,6 +39,8 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         supervisor.start()
         print(f"OTLP: http://{arguments.host}:{arguments.port}, store: {home.path}", flush=True)
+        if app_port is not None:
+            print(f"app:  http://127.0.0.1:{app_port}", flush=True)
         supervisor.watch(stop)
     finally:
         supervisor.stop()

@@ -68,7 +68,9 @@ def _group(found: list[Finding]) -> Group:
 def _sentence(newest: Finding, count: int, runs: int) -> str:
     """The only finding's own words, or the rule's with how often and in how many runs."""
     if count == 1:
-        return f"{newest.summary[:1].upper()}{newest.summary[1:]}."
+        first = newest.summary.split(" ", 1)[0]
+        begin = newest.summary[:1].upper() if first.isalpha() else newest.summary[:1]  # a tool's name stays as it is
+        return f"{begin}{newest.summary[1:]}."
     brief = load().detections[newest.rule].brief.removesuffix(".")
     where = f" in {runs} {'run' if runs == 1 else 'runs'}" if runs else ""
     return f"{brief}: {count} times{where}."

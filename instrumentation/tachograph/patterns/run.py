@@ -111,7 +111,12 @@ class Run(Recording):
         if run is None or self.kind == "step":
             return
         turns = run.turns or run.llm_calls
-        self.attributes |= {**run.common, n.RUN_TURNS: turns, n.RUN_HOOKS: recorder.hooks(run.agent)}
+        self.attributes |= {
+            **run.common,
+            n.RUN_TURNS: turns,
+            n.RUN_TIER: run.tier,
+            n.RUN_HOOKS: recorder.hooks(run.agent),
+        }
         for place in run.prompted:
             if place not in run.enforced:
                 recorder.detect("checkpoint_prompt_only")

@@ -97,6 +97,7 @@ class ToolCall(Recording):
             attributes[n.TOOL_IDEMPOTENCY_KEY_HASH] = recorder.hashed(self._key)
         if run is not None:
             run.tool_calls += 1
+            run.tier = max(run.tier, _needed(attributes))
             run.remember_call(call_id)
             self._unchecked = not run.may_run(call_id)
             self._approvers = len({approval.approver for approval in run.approvals.get(call_id, [])})

@@ -123,3 +123,13 @@ def test_host_log_records_carry_the_run_id_inside_a_run_only(caplog):
         stop()
     assert [getattr(record, "tachograph_run_id", None) for record in caplog.records] == [run.id, None]
     assert logging.getLogRecordFactory() is logging.LogRecord
+
+
+def test_a_runs_tier_is_the_highest_of_what_it_was_said_to_be_and_of_its_tool_calls():
+    with recording() as recorded:
+        with tachograph.run(tier=1), tachograph.tool("lookup"):
+            pass
+        with tachograph.run(), tachograph.tool("pay", effect="write", tier=2):
+            pass
+    assert recorded.values("run", "tachograph.run.tier") == [1, 2]
+    assert recorded.metric("tachograph.runs", tachograph_run_tier=2) == 1
