@@ -12,7 +12,7 @@ from tachograph.errors import UsageError
 if TYPE_CHECKING:
     from tachograph.registry import Registry
 
-Severity = Literal["page", "ticket", "info"]
+Severity = Literal["page", "ticket", "info", "none"]
 Condition = Literal["detection", "ratio", "spike", "absent", "heartbeat"]
 Labels = dict[str, tuple[str, ...]]
 

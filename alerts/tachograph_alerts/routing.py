@@ -33,7 +33,7 @@ def alertmanager(registry: Registry, catalogue: Catalogue) -> dict[str, Any]:
 
 def inhibitions(catalogue: Catalogue, agent: str) -> list[dict[str, Any]]:
     """A page silences the lesser alerts on the same pattern of its agent; absent telemetry, all its lesser alerts."""
-    lesser = ['severity=~"ticket|info"', f'alertname!="{catalogue.routing.deadman_alert}"']
+    lesser = ['severity=~"ticket|info"']
     blind = "|".join(alert.name for alert in catalogue.alerts.values() if alert.condition == "absent")
     return [
         {"source_matchers": ['severity="page"'], "target_matchers": lesser, "equal": [agent, "pattern"]},

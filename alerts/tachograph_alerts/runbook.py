@@ -16,6 +16,7 @@ _SEVERITIES = {
     "page": "page: somebody gets up for it",
     "ticket": "ticket: somebody looks at it in working hours",
     "info": "info: nobody is called",
+    "none": "none: no alarm, it says that alarms would arrive",
 }
 
 

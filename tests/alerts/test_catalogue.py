@@ -19,7 +19,7 @@ def test_the_alerts_and_what_they_weigh():
         "TachographRunFailureRatioHigh": ("ratio", "run", "ticket"),
         "TachographCostSpike": ("spike", "cost", "ticket"),
         "TachographTelemetryAbsent": ("absent", "pipeline", "page"),
-        "TachographWatchdog": ("heartbeat", "pipeline", "info"),
+        "TachographWatchdog": ("heartbeat", "pipeline", "none"),
     }
 
 

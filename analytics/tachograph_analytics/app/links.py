@@ -1,6 +1,7 @@
 """The app's addresses: what stands in a URL, read and written in one place.
 
-/                  range=1h|24h|7d|30d|all, or from= and to= (ISO 8601 or epoch milliseconds, as Grafana sends), agent=
+/                  range=1h|24h|7d|30d|all, or from= and to= (ISO 8601 or epoch milliseconds, as Grafana sends), agent=,
+                   rule= and alert= (what a panel or an alert is about)
 /run               run= the run's id, step= a span id
 """
 
@@ -35,13 +36,16 @@ CUSTOM: Final = "custom"
 class Window:
     """What the URL of the Start page asks for; `chosen` is false where it names no time.
 
-    `complaints` are sentences about parts that could not be read; those parts count as absent.
+    `complaints` are sentences about parts that could not be read; those parts count as absent. `rule` and `alert` are
+    what the link of a panel or an alert is about: the page answers to that first.
     """
 
     name: str
     scope: Scope
     chosen: bool
     complaints: tuple[str, ...] = ()
+    rule: str | None = None
+    alert: str | None = None
 
     @property
     def title(self) -> str:
@@ -59,15 +63,24 @@ def window(params: Mapping[str, str], now: datetime) -> Window:
     if since and until and since >= until:
         complaints.append("The address asks for a range that ends before it begins, so it was passed over.")
         since = until = None
-    agent = params.get("agent") or None
+    agent = _agent(params.get("agent", ""), complaints)
+    rule, alert = params.get("rule") or None, params.get("alert") or None
     if since or until:
-        return Window(CUSTOM, Scope(since, until, agent), chosen=True, complaints=tuple(complaints))
+        return Window(CUSTOM, Scope(since, until, agent), True, tuple(complaints), rule, alert)
     name = params.get("range", "")
     if name and name not in RANGES:
         complaints.append(f"The address asks for the range “{name}”; there are {', '.join(RANGES)}.")
     chosen = name in RANGES
     name = name if chosen else DEFAULT_RANGE
-    return Window(name, Scope(_since(name, now), None, agent), chosen=chosen, complaints=tuple(complaints))
+    return Window(name, Scope(_since(name, now), None, agent), chosen, tuple(complaints), rule, alert)
+
+
+def _agent(raw: str, complaints: list[str]) -> str | None:
+    """The one agent that is meant; Grafana sends several with commas between, and `.+` or `All` for all of them."""
+    named = [name for name in raw.split(",") if name]
+    if len(named) > 1:
+        complaints.append(f"The address names {len(named)} agents; the page shows one or all, so these are all.")
+    return named[0] if len(named) == 1 and named[0] not in {".+", "All", "$__all"} else None
 
 
 def start(scope: Scope) -> dict[str, str]:

@@ -108,8 +108,9 @@ def _alerts() -> str:
         FROM stored_alerts"""
 
 
+# An alert of the severity none says that alerting itself is alive: a notification, never an incident.
 _INCIDENTS = """
-        SELECT * FROM alerts
+        SELECT * FROM alerts WHERE labels['severity'] IS DISTINCT FROM 'none'
         QUALIFY row_number() OVER (
           PARTITION BY fingerprint ORDER BY received_at DESC, starts_at DESC, status = 'resolved' DESC) = 1"""
 

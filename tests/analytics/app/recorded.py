@@ -97,11 +97,11 @@ def bodies(recorded: Recorded) -> tuple[tuple[Signal, bytes], ...]:
     )
 
 
-def alert(status: str, starts_at: str) -> tuple[Signal, bytes]:
+def alert(status: str, starts_at: str, severity: str = "page") -> tuple[Signal, bytes]:
     """A webhook of Alertmanager with one alert."""
     one = {
         "status": status,
-        "labels": {"alertname": "AgentRunsFailing", "severity": "page", "gen_ai_agent_name": "airline"},
+        "labels": {"alertname": "AgentRunsFailing", "severity": severity, "gen_ai_agent_name": "airline"},
         "annotations": {"summary": "13 % of runs fail", "runbook_url": "https://runbooks.example/runs-failing"},
         "startsAt": starts_at,
         "endsAt": "0001-01-01T00:00:00Z",

@@ -56,3 +56,18 @@ def test_a_written_link_reads_back_as_the_same_scope():
 
 def test_links_to_a_run():
     assert [links.run("r1"), links.run("r1", "s1")] == [{"run": "r1"}, {"run": "r1", "step": "s1"}]
+
+
+def test_several_agents_are_all_agents_and_that_is_said():
+    found = links.window({"agent": "desk,clerk"}, NOW)
+    assert (found.scope.agent, len(found.complaints)) == (None, 1)
+
+
+@pytest.mark.parametrize("everything", ["", ".+", "All", "$__all"])
+def test_what_grafana_sends_for_all_agents_means_all(everything):
+    assert links.window({"agent": everything}, NOW) == Window("24h", Scope(YESTERDAY), chosen=False)
+
+
+def test_what_a_link_is_about_is_kept():
+    found = links.window({"rule": "write_unapproved", "alert": "TachographWriteUnapproved"}, NOW)
+    assert (found.rule, found.alert) == ("write_unapproved", "TachographWriteUnapproved")

@@ -177,6 +177,15 @@ def test_an_address_that_cannot_be_read_is_not_passed_over_in_silence(fresh, ope
     assert "The address has from=“banana”, which is no time" in text(open_page(fresh, **{"from": "banana"}))
 
 
+def test_what_a_link_was_about_is_said_when_it_is_not_there(fresh, open_page):
+    there = text(open_page(fresh, rule="write_unapproved", alert="AgentRunsFailing"))
+    assert "The link is about" not in there
+    assert "that led here" not in there
+    gone = text(open_page(fresh, rule="loop_runaway", alert="TachographCostSpike"))
+    assert "The link is about loop_runaway: it has no finding in this range." in gone
+    assert "The alert TachographCostSpike that led here does not fire in this data." in gone
+
+
 def test_new_data_show_up_without_a_restart(tmp_path, open_page):
     home = filled(tmp_path, lambda: refund(0, approved=False), time.time_ns() - HOUR_NS)
     app = open_page(home)

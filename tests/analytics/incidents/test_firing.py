@@ -27,3 +27,11 @@ def test_an_alert_is_an_incident_until_it_is_resolved(tmp_path):
     append(home, alert("resolved", "2026-11-24T05:07:00Z"))
     with connect(home) as connection:
         assert firing(connection) == ()
+
+
+def test_the_watchdog_is_a_notification_and_no_incident(tmp_path):
+    home = Home(tmp_path).create()
+    append(home, alert("firing", "2026-11-24T05:07:00Z", severity="none"))
+    with connect(home) as connection:
+        assert firing(connection) == ()
+        assert connection.execute("SELECT count(*) FROM alerts").fetchall() == [(1,)]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tachograph_analytics.app.links import Window
+    from tachograph_analytics.incidents import Incident
     from tachograph_analytics.runs.scope import Scope
 
 _SHOWN = 12
@@ -48,7 +49,8 @@ def page() -> None:
     if scope is not None:
         groups = grouped(state.findings(store, scope))
         coverage = [c for c in state.coverage(store) if scope.agent in {None, c.agent}]
-        _findings(groups, coverage, title)
+        _asked_for(window, groups, firing(store.connection))
+        _findings(sorted(groups, key=lambda group: group.rule != window.rule), coverage, title)
         prices = pricing(store.connection, scope)
         _totals(store, scope, prices)
         findings.draw_coverage(coverage)
@@ -115,6 +117,14 @@ def _with_data(store: state.Store, window: Window, extent: Extent) -> tuple[Scop
 
 def _agents(extent: Extent) -> str:
     return f" The agents in it are {plain(', '.join(extent.agents))}." if extent.agents else ""
+
+
+def _asked_for(window: Window, groups: Sequence[Group], incidents: Sequence[Incident]) -> None:
+    """Says where the thing stands that a link was about, when it is not on the page."""
+    if window.alert and window.alert not in {incident.name for incident in incidents}:
+        st.info(plain(f"The alert {window.alert} that led here does not fire in this data."), icon=":material/link:")
+    if window.rule and window.rule not in {group.rule for group in groups}:
+        st.info(plain(f"The link is about {window.rule}: it has no finding in this range."), icon=":material/link:")
 
 
 def _findings(groups: Sequence[Group], coverage: Sequence[Coverage], title: str) -> None:
