@@ -6,10 +6,9 @@ from tachograph_analytics.detections.tables import Rows, findings, view
 
 
 def route_no_candidates() -> Rows:
-    """Routing decisions that do not say what they could choose from."""
+    """Routing decisions that could choose from nothing; null candidates are unknown to us, not to the router."""
     routes = view("routes")
-    named = routes.candidates.length().fill_null(0)
-    blind = routes.filter((routes.candidate_count.fill_null(named) < 1) | (named < 1))
+    blind = routes.filter(routes.candidate_count == 0)
     return findings(
         blind,
         "route_no_candidates",

@@ -442,6 +442,7 @@ def with_candidates(agent: str) -> list[str]:
     with tachograph.run(agent):
         route(candidates=("refund", "lookup"))
         route(method="llm", candidates=("refund", "lookup"), constrained=True)
+        route(candidates=None)  # unknown to us, not to the router
     return []
 
 
@@ -502,6 +503,8 @@ def owner_served(agent: str) -> list[str]:
         with tachograph.cache("weather", scope="global", parts=("city",)) as entry:
             entry.hit(tenant="globex")
         with tachograph.cache("faq", parts=("tenant", "question")):
+            pass
+        with tachograph.cache("faq", parts=None):  # a key that tells nobody what is in it
             pass
     return []
 
