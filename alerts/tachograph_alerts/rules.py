@@ -71,7 +71,15 @@ def described(alert: Alert, agent: str) -> str:
 
 
 def _detection(registry: Registry, alert: Alert) -> str:
-    return _increase(registry, alert, alert.where, f"[{alert.number('window')}]") + " > 0"
+    """An increase, or a counter that is not 0 when it is first seen.
+
+    `increase()` cannot see the first event of a counter that is born with it, as that of an agent that only its first
+    run names.
+    """
+    window = str(alert.number("window"))
+    counted = series(registry, _metric(alert), alert.where)
+    born = by_agent(registry, _metric(alert), "sum", f"{counted} unless {counted} offset {window}")
+    return f"{_increase(registry, alert, alert.where, f'[{window}]')} > 0\nor {born} > 0"
 
 
 def _ratio(registry: Registry, alert: Alert) -> str:

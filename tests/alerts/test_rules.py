@@ -20,7 +20,9 @@ def test_a_rule_as_a_whole():
     assert rule(REGISTRY, CATALOGUE.alerts["TachographFallbackSilent"], links) == {
         "alert": "TachographFallbackSilent",
         "expr": "sum by (gen_ai_agent_name) "
-        '(increase(tachograph_detections_total{tachograph_detection_rule="fallback_silent"}[10m])) > 0',
+        '(increase(tachograph_detections_total{tachograph_detection_rule="fallback_silent"}[10m])) > 0\n'
+        'or sum by (gen_ai_agent_name) (tachograph_detections_total{tachograph_detection_rule="fallback_silent"} '
+        'unless tachograph_detections_total{tachograph_detection_rule="fallback_silent"} offset 10m) > 0',
         "labels": {"severity": "page", "pattern": "P09"},
         "annotations": {
             "summary": "The agent answered in a degraded mode and did not tell the user.",
