@@ -230,3 +230,15 @@ def test_what_cannot_be_meant_is_one_sentence_and_exit_code_2(arguments, sentenc
     assert done.returncode == 2
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_the_demo_ends_when_it_is_told_to_while_it_plays(tmp_path, number, code):
+    port = free_port()
+    arguments = ["demo", "--headless", "--pace", "600", "--home", str(tmp_path), "--port", str(port)]
+    command_ = [sys.executable, "-m", "tachograph", *arguments]
+    with subprocess.Popen(command_, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as demo:
+        wait_for(lambda: acked(f"http://127.0.0.1:{port}") > 0)
+        demo.send_signal(number)
+        assert demo.wait(20) in {0, code}
+    wait_for(lambda: not answers(f"http://127.0.0.1:{port}"))

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -54,8 +53,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.metrics_out is not None and not arguments.metrics_out.absolute().parent.is_dir():
         raise UsageError(f"--metrics-out: {arguments.metrics_out.absolute().parent} is no folder; make it first.")
     recordings = read(arguments.trajectories)
-    stop = _told_to_stop()
-    runs = recordings if arguments.pace is None else _for_ever(recordings, arguments.pace, stop)
+    signal.signal(signal.SIGTERM, _interrupt)
+    runs = recordings if arguments.pace is None else _for_ever(recordings, arguments.pace)
     if arguments.endpoint:
         _play(runs, arguments.endpoint, arguments.metrics_out)
         return 0
@@ -67,24 +66,29 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"store: {home}\n  tachograph detect --home {home}", flush=True)
         if app is not None:
             print(f"app:   {app}\nCtrl-C ends it.", flush=True)
-            stop.wait()
+            _wait_for_ever()
     return 0
 
 
-def _for_ever(recordings: Sequence[Recording], pace_s: float, stop: threading.Event) -> Iterator[Recording]:
-    """The recordings over and over, one each `pace_s` seconds, until `stop` is set."""
+def _for_ever(recordings: Sequence[Recording], pace_s: float) -> Iterator[Recording]:
+    """The recordings over and over, one each `pace_s` seconds, until the process is told to stop."""
     for recording in itertools.cycle(recordings):
         yield recording
-        if stop.wait(pace_s):
+        try:
+            time.sleep(pace_s)
+        except KeyboardInterrupt:
             return
 
 
-def _told_to_stop() -> threading.Event:
-    """Set by Ctrl-C or SIGTERM from now on."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    return stop
+def _wait_for_ever() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """SIGTERM ends the demo as Ctrl-C does: whatever it started is stopped on the way out."""
+    raise KeyboardInterrupt
 
 
 def _play(recordings: Iterable[Recording], endpoint: str, metrics_out: Path | None) -> None:
