@@ -44,8 +44,9 @@ clean:
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tachograph needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 demo"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	@command -v uv >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --python $(PYTHON) $(VENV); else \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; fi || \
+	{ rm -rf $(VENV); echo "The virtual environment could not be made: install uv, or Python's venv (Debian: apt install python3-venv)."; exit 2; }
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(UV) pip install --quiet --python $(BIN)/python --editable '.[analytics]'
