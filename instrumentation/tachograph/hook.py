@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from tachograph.recording import Recording, begin, finish
+from tachograph.recording import Recording, begin, finalizing, finish
+from tachograph.telemetry import recorder as recorders
+from tachograph.telemetry.guard import failed
 from tachograph.wrapping import wrap
 
 if TYPE_CHECKING:
@@ -15,6 +18,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=Recording)
 
 
+class Inert(Recording):
+    """What `with` gives where nothing is recorded: each method does nothing, each id is None."""
+
+    id = call_id = None
+    tool = ""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("__"):
+            raise AttributeError(name)  # protocols that Python looks for, as copy's and pickle's
+        return _nothing
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """A step's method where nothing is recorded."""
+
+
 class Hook(Generic[R]):
     """A hook that is used as `with`, as `async with`, or as a decorator of any kind of function."""
 
@@ -22,18 +41,25 @@ class Hook(Generic[R]):
 
     def __init__(self, make: Callable[[], R]) -> None:
         self._make = make
-        self._open: list[R] = []
+        self._open: dict[int, R] = {}  # by id(), in the order of entering
 
     def __enter__(self) -> R:
-        recording = self._make()
+        recording = self._made()
         begin(recording)
-        self._open.append(recording)
+        self._open[id(recording)] = recording
+        if not finalizing():
+            _entered.set((*(each for each in _entered.get() if each[0].is_inside(each[1])), (self, recording)))
         return recording
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
-        finish(self._open.pop(), error)
+        # more than one thread or task may be inside of one hook: each leaves the step that it entered itself
+        mine = [step for _, step in _entered.get() if self.is_inside(step)]
+        # a step that is left in another context than it was entered in is the one that was entered last
+        for recording in (mine or [*self._open.values()])[-1:]:
+            self._open.pop(id(recording), None)
+            finish(recording, error)
 
     async def __aenter__(self) -> R:
         return self.__enter__()
@@ -46,3 +72,19 @@ class Hook(Generic[R]):
     def __call__(self, function: F) -> F:
         """Records each call of `function`; its results, exceptions, signature and kind stay what they are."""
         return wrap(function, self._make)
+
+    def is_inside(self, recording: Recording) -> bool:
+        """Whether the step was entered through this hook and not left yet."""
+        return id(recording) in self._open
+
+    def _made(self) -> R:
+        if recorders.active() is not None:
+            try:
+                return self._make()
+            except Exception as error:  # noqa: BLE001 - arguments that make no step are not the agent's problem
+                failed("instrument", error)
+        return cast("R", Inert())
+
+
+# Entered and perhaps left: the next __enter__ sorts that out, as __exit__ may run in a finalizer, which sets nothing.
+_entered: ContextVar[tuple[tuple[Hook[Any], Recording], ...]] = ContextVar("tachograph_entered", default=())

@@ -7,7 +7,10 @@ context (current span, run, tool) is set only while the host's own code runs.
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar, Token
+import gc
+import sys
+import threading
+from contextvars import ContextVar, Token, copy_context
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
@@ -21,6 +24,7 @@ from tachograph.telemetry.guard import failed
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable
+    from contextvars import Context as Variables
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
@@ -28,10 +32,11 @@ if TYPE_CHECKING:
     from tachograph.telemetry.recorder import Recorder
 
 Var = tuple[ContextVar[Any], Any]
+Frame = list[tuple[ContextVar[Any], Token[Any]]]  # what one attach() set, in order
 
 CANCELLED = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
-_span: ContextVar[Any] = ContextVar("tachograph_span", default=None)
+_step: ContextVar[Recording | None] = ContextVar("tachograph_step", default=None)
 
 
 class Recording:
@@ -50,7 +55,9 @@ class Recording:
         self.span: Span | None = None
         self.started = 0
         self._values: list[Var] = []
-        self._tokens: list[tuple[ContextVar[Any], Token[Any], Token[Context] | None]] = []
+        self.variables: Variables | None = None  # a context in which the step is current
+        self.left = True
+        self._frames: list[tuple[Frame, Token[Context] | None]] = []
 
     # -- what a pattern overrides
     def name(self) -> str:
@@ -81,7 +88,6 @@ class Recording:
         self.opened(recorder)
         if self.kind is not None:
             self.span = recorder.span(self.name(), self.kind, self.attributes, self.started, client=self.client)
-            self.carry(_span, self.span)
         self.attach()
 
     def carry(self, variable: ContextVar[Any], value: object) -> None:
@@ -90,21 +96,38 @@ class Recording:
 
     def attach(self) -> None:
         """Makes the step current in this thread or task."""
-        for variable, value in self._values:
-            context = otel_context.attach(trace.set_span_in_context(value)) if variable is _span else None
-            self._tokens.append((variable, variable.set(value), context))
+        if self.span is None and not self._values:
+            return
+        self.left = False
+        frame: Frame = []
+        context = None if self.span is None else otel_context.attach(trace.set_span_in_context(self.span))
+        self._frames.append((frame, context))
+        for variable, value in (*self._values, (_step, self)):
+            frame.append((variable, variable.set(value)))
 
     def detach(self) -> None:
-        """Makes current again what was so before; in another context than attach's it leaves that one alone."""
-        while self._tokens:
-            variable, token, context = self._tokens.pop()
-            try:
+        """Makes current again what was so before, once the steps that were opened later are left too.
+
+        In another context than attach's it leaves that one alone.
+        """
+        if not self.left:
+            self.left = True
+            _unwind()
+
+    def restore(self) -> bool:
+        """Undoes the last `attach`; False where this is not the context for it."""
+        if not self._frames:
+            return False
+        frame, context = self._frames[-1]
+        try:
+            for variable, token in reversed(frame):
                 variable.reset(token)
-            except ValueError:  # left in another task or thread: nothing of ours is current there
-                self._tokens.clear()
-                return
-            if context is not None:
-                otel_context.detach(context)
+        except ValueError:  # of another thread or task, which has still to leave it
+            return False
+        self._frames.pop()
+        if context is not None:
+            otel_context.detach(context)
+        return True
 
     def finish(self, error: BaseException | None, ended: int | None = None) -> None:
         """Closes the step, now or as of `ended`, nanoseconds since 1970."""
@@ -132,11 +155,46 @@ class Recording:
         span.end(end_time=ended)
 
 
+def _unwind() -> None:
+    """Takes the steps that were left off the top: one that was left out of order or by a finalizer is still there."""
+    top = _step.get()
+    while top is not None and top.left and top.restore():
+        top = _step.get()
+
+
+class _Collecting(threading.local):
+    """Whether this thread is inside of a garbage collection, and so a generator's or coroutine's end in a finalizer."""
+
+    now = False
+
+    def __call__(self, phase: str, _: dict[str, int]) -> None:
+        self.now = phase == "start"
+
+
+_collecting = _Collecting()
+
+if sys.version_info < (3, 12):
+    # There a collection may start inside of ContextVar.set(), the host's too, which frees what it works on when a
+    # finalizer sets a variable of the same context. Later ones collect between bytecodes only.
+    gc.callbacks.append(_collecting)
+
+
+def finalizing() -> bool:
+    """Whether no variable of the running context may be set now."""
+    return _collecting.now
+
+
 # The doors between the host's code and ours: whatever fails behind them stays there.
 def begin(recording: Recording) -> None:
     """Opens a step; never raises."""
     try:
+        if finalizing():
+            recording.variables = copy_context()
+            recording.variables.run(recording.begin)
+            return
+        _unwind()
         recording.begin()
+        recording.variables = copy_context()
     except Exception as error:  # noqa: BLE001 - ours, so not the host's
         failed(recording.hook, error)
 
@@ -144,16 +202,22 @@ def begin(recording: Recording) -> None:
 def finish(recording: Recording, error: BaseException | None = None) -> None:
     """Closes a step; never raises."""
     try:
-        recording.finish(error)
+        if finalizing():
+            (recording.variables or copy_context()).run(recording.finish, error)
+        else:
+            recording.finish(error)
     except Exception as ours:  # noqa: BLE001 - ours, so not the host's
         failed(recording.hook, ours)
         leave(recording)  # whatever else went wrong, the step must not stay current
+    finally:
+        recording.variables = None  # it holds the step
 
 
 def enter(recording: Recording) -> None:
     """Makes an open step current; never raises."""
     try:
-        recording.attach()
+        if not finalizing():
+            recording.attach()
     except Exception as ours:  # noqa: BLE001 - ours, so not the host's
         failed(recording.hook, ours)
 
@@ -161,7 +225,8 @@ def enter(recording: Recording) -> None:
 def leave(recording: Recording) -> None:
     """Makes an open step not current, without closing it; never raises."""
     try:
-        recording.detach()
+        if not finalizing():
+            recording.detach()
     except Exception as ours:  # noqa: BLE001 - ours, so not the host's
         failed(recording.hook, ours)
 

@@ -1,6 +1,9 @@
 """Decorating: one wrapper for each kind of function, so that the kind stays what it was.
 
 A step is current only while the host's own code runs, never across a `yield`.
+
+One thing shows: wrong arguments to a generator or coroutine function raise their TypeError when it is first run, not
+when it is called. A wrapper that is of the same kind to `inspect` cannot raise it earlier.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar, cast
 
@@ -27,6 +31,8 @@ def wrap(function: F, make: Callable[[], Recording]) -> F:
         wrapper: Callable[..., Any] = _async_generator(function, make)
     elif inspect.isgeneratorfunction(function):
         wrapper = _generator(function, make)
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE:
+            wrapper = types.coroutine(wrapper)
     elif inspect.iscoroutinefunction(function):
         wrapper = _coroutine(function, make)
     else:
@@ -73,25 +79,39 @@ def _plain(function: Callable[..., Any], make: Callable[[], Recording]) -> Calla
         except BaseException as error:
             finish(recording, error)
             raise
-        if inspect.iscoroutine(value):
+        # isinstance() would ask the value for its __class__, which evaluates lazy ones
+        kind = cast("type[object]", type(value))
+        if issubclass(kind, types.CoroutineType):
             leave(recording)
             return _awaited(recording, value)
+        if issubclass(kind, asyncio.Future):
+            _follow(recording, value)
+            return value
         observe(recording, recording.returned, value)
-        if isinstance(value, asyncio.Future):
-            leave(recording)
-            value.add_done_callback(functools.partial(_done, recording))  # pyright: ignore[reportUnknownMemberType] - a host's future
-            return value  # pyright: ignore[reportUnknownVariableType] - a host's future
         finish(recording)
         return value
 
     return wrapper
 
 
+def _follow(recording: Recording, future: asyncio.Future[Any]) -> None:
+    leave(recording)
+    try:
+        future.add_done_callback(functools.partial(_done, recording), context=recording.variables)
+    except Exception as ours:  # noqa: BLE001 - ours, so not the host's
+        failed(recording.hook, ours)
+        finish(recording)
+
+
 def _done(recording: Recording, future: asyncio.Future[Any]) -> None:
     if future.cancelled():
         finish(recording, asyncio.CancelledError())
-    else:
-        finish(recording, future.exception())
+        return
+    # exception() would count as the host's having seen it, and asyncio would not report it as lost
+    error: BaseException | None = future._exception  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType] - no public way to look
+    if error is None:
+        observe(recording, recording.returned, future.result())
+    finish(recording, error)  # pyright: ignore[reportUnknownArgumentType] - as above
 
 
 async def _awaited(recording: Recording, value: Awaitable[Any]) -> Any:
@@ -125,21 +145,15 @@ def _coroutine(function: Callable[..., Any], make: Callable[[], Recording]) -> C
 
 def _generator(function: Callable[..., Any], make: Callable[[], Recording]) -> Callable[..., Generator[Any, Any, Any]]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        recording = _opened(function, make, args, kwargs)
-        if recording is None:
-            return (yield from function(*args, **kwargs))  # pyright: ignore[reportUnknownVariableType] - a host's generator
-        inner = function(*args, **kwargs)
-        step: Callable[[], Any] = functools.partial(next, inner)
+        recording = _opened(function, make, args, kwargs) or Recording()  # inert: one loop serves both cases
         try:
+            inner = function(*args, **kwargs)
+            step: Callable[[], Any] = functools.partial(next, inner)
             while True:
                 item = step()  # the step is current while the host's generator runs, not while its consumer does
                 leave(recording)
                 try:
                     sent = yield item
-                except GeneratorExit:
-                    enter(recording)
-                    inner.close()
-                    raise
                 except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in belongs to the inner generator
                     step = functools.partial(inner.throw, thrown)
                 else:
@@ -158,21 +172,15 @@ def _generator(function: Callable[..., Any], make: Callable[[], Recording]) -> C
 
 def _async_generator(function: Callable[..., Any], make: Callable[[], Recording]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        recording = _opened(function, make, args, kwargs)
-        inner = function(*args, **kwargs)
-        if recording is None:
-            recording = Recording()  # inert: records nothing, so one loop serves both cases
-        step: Callable[[], Awaitable[Any]] = inner.__anext__
+        recording = _opened(function, make, args, kwargs) or Recording()  # inert: one loop serves both cases
         try:
+            inner = function(*args, **kwargs)
+            step: Callable[[], Awaitable[Any]] = inner.__anext__
             while True:
                 item = await step()
                 leave(recording)
                 try:
                     sent = yield item
-                except GeneratorExit:
-                    enter(recording)
-                    await inner.aclose()
-                    raise
                 except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in belongs to the inner generator
                     step = functools.partial(inner.athrow, thrown)
                 else:

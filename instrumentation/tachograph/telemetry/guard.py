@@ -30,7 +30,12 @@ def failed(hook: str, error: Exception) -> None:
         cause = (hook, type(error).__name__, _line(error))
         if cause not in _logged and len(_logged) < _LOGGED_CAUSES:
             _logged.add(cause)
-            _log.warning("tachograph: the %s hook failed and is skipped; the agent goes on.", hook, exc_info=error)
+            _log.warning(
+                "tachograph: the %s hook failed and is skipped; the agent goes on. %s in %s",
+                hook,
+                type(error).__qualname__,
+                _frames(error),
+            )
     except Exception:  # noqa: BLE001, S110 - the last line of defence: there is nobody left to tell
         pass
 
@@ -56,6 +61,18 @@ def guarded(hook: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]
         return wrapper
 
     return decorate
+
+
+def _frames(error: Exception) -> str:
+    """Our own frames of the traceback; messages and what the error came from are left out, they may hold content."""
+    found: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__")
+        if isinstance(module, str) and module.partition(".")[0] == "tachograph":
+            found.append(f"{module}:{trace.tb_lineno} ({trace.tb_frame.f_code.co_name})")
+        trace = trace.tb_next
+    return ", ".join(found) or "no code of ours"
 
 
 def _line(error: Exception) -> int:

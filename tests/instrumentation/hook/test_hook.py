@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import inspect
+import logging
 import pickle
+import subprocess
+import sys
+import types
+import weakref
+from pathlib import Path
 
 import pytest
+from opentelemetry import trace
 
 import tachograph
 from tachograph import recording as steps
+from tachograph.hook import Hook
+from tachograph.run import current_tool
 from tachograph.telemetry import guard, recorder
 from tachograph.testing import recording
 
@@ -128,6 +139,152 @@ def test_a_generators_span_is_not_current_while_its_consumer_runs():
     assert parents == {"execute_tool inside": None, "execute_tool stream": None}
 
 
+def test_an_async_generators_span_is_not_current_while_its_consumer_runs():
+    async def main() -> None:
+        async for _ in astream(2):
+            with tachograph.tool("inside"):
+                pass
+
+    with recording() as recorded:
+        asyncio.run(main())
+    parents = {span["name"]: span["parent"] for span in recorded.spans()}
+    assert parents == {"execute_tool inside": None, "execute_tool astream": None}
+
+
+def test_a_generators_cleanup_belongs_to_its_step_and_to_the_hosts_own_context():
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("host", default=11)
+
+    @tachograph.tool("outer")
+    def outer():
+        token = variable.set(13)
+        try:
+            yield 17
+        finally:
+            variable.reset(token)  # raises in any other context
+            with tachograph.tool("inside"):
+                pass
+
+    with recording() as recorded:
+        generator = outer()
+        next(generator)
+        generator.close()
+    assert variable.get() == 11
+    assert [(span["name"], span["parent"]) for span in recorded.spans()] == [
+        ("execute_tool inside", "execute_tool outer"),
+        ("execute_tool outer", None),
+    ]
+
+
+class Holder:
+    """A cycle that holds an open generator."""
+
+    def __init__(self, generator: object) -> None:
+        self.generator = generator
+        self.holder = self
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="later Pythons collect where setting a variable is safe")
+@pytest.mark.parametrize("use", ["decorated", "with"])
+def test_a_generator_that_the_garbage_collector_closes_leaves_the_running_context_alone(use):
+    seen: list[object] = []
+
+    def abandoned():
+        try:
+            yield 11
+        finally:
+            seen.append(current_tool())
+
+    def inside():
+        with tachograph.tool("abandoned"):
+            yield 11
+
+    generator = tachograph.tool("abandoned")(abandoned)() if use == "decorated" else inside()
+    with recording() as recorded:
+        next(generator)
+        Holder(generator)
+        del generator
+        with tachograph.tool("other") as other:
+            gc.collect()
+            assert (current_tool(), trace.get_current_span()) == (other, other.span)
+        assert (current_tool(), trace.get_current_span()) == (None, trace.INVALID_SPAN)
+        with tachograph.tool("next"):
+            pass
+    assert seen == ([other] if use == "decorated" else [])
+    assert recorded.values("tool", "tachograph.tool.outcome") == ["cancelled", "success", "success"]
+    assert recorded.spans()[-1]["parent"] is None
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="later Pythons collect where setting a variable is safe")
+def test_a_finalizer_sets_nothing_and_what_it_left_is_gone_with_the_next_step():
+    seen: list[object] = []
+
+    class Finalized(Holder):
+        def __del__(self) -> None:
+            with tachograph.tool("finalizer"):
+                seen.append(current_tool())
+
+    def inside():
+        with tachograph.tool("abandoned"):
+            yield 11
+
+    with recording() as recorded:
+        Finalized(None)
+        gc.collect()
+        generator = inside()
+        next(generator)
+        Holder(generator)
+        del generator
+        gc.collect()
+        with tachograph.tool("next"):
+            pass
+        assert current_tool() is None
+    parents = {span["name"]: span["parent"] for span in recorded.spans()}
+    assert seen == [None]
+    assert parents == dict.fromkeys(("execute_tool finalizer", "execute_tool abandoned", "execute_tool next"))
+
+
+@pytest.mark.parametrize("kind", ["stream", "astream", "inside"])
+def test_the_interpreter_survives_steps_that_are_ended_by_the_garbage_collector(kind):
+    program = Path(__file__).with_name("collected.py")
+    ended = subprocess.run([sys.executable, program, kind], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "None 2000\n")
+
+
+def test_a_generator_that_swallows_its_closing_does_what_it_did_before():
+    def stubborn():
+        try:
+            yield 11
+        except GeneratorExit:
+            yield 13
+
+    def answering():
+        try:
+            yield 11
+        except GeneratorExit:
+            return 17
+
+    def seen(function) -> list[object]:
+        got: list[object] = []
+        first, second = function(), function()
+        next(first)
+        try:
+            got.append(first.close())
+        except RuntimeError as error:
+            got.append(error.args)
+        next(second)
+        try:
+            got.append(second.throw(GeneratorExit()))
+        except StopIteration as stop:
+            got.append(stop.value)
+        return got
+
+    for function in (stubborn, answering):
+        hooked = tachograph.tool("x")(function)
+        with recording():
+            assert seen(hooked) == seen(function)
+        assert seen(hooked) == seen(function)
+
+
 def test_an_async_generator_that_is_left_early_ends_its_span():
     async def main() -> list[int]:
         seen: list[int] = []
@@ -161,6 +318,134 @@ def test_a_sync_function_that_returns_an_awaitable_is_recorded_until_that_is_don
     assert recorded.values("tool", "tachograph.tool.outcome") == ["success"]
 
 
+def test_a_generator_based_coroutine_stays_awaitable():
+    @types.coroutine
+    def chat():
+        yield from asyncio.sleep(0).__await__()
+        return "answer"
+
+    async def main() -> str:
+        return await tachograph.tool("chat")(chat)()
+
+    assert asyncio.run(main()) == "answer"
+    with recording() as recorded:
+        assert asyncio.run(main()) == "answer"
+    assert recorded.values("tool", "tachograph.tool.outcome") == ["success"]
+
+
+def test_wrong_arguments_are_an_error_of_the_call_whatever_its_kind():
+    async def main() -> None:
+        with pytest.raises(TypeError):
+            lookup()
+        with pytest.raises(TypeError):
+            await alookup()
+        with pytest.raises(TypeError):
+            next(stream())
+        with pytest.raises(TypeError):
+            await anext(astream())
+        assert current_tool() is None
+
+    with recording() as recorded:
+        asyncio.run(main())
+    assert recorded.values("tool", "error.type") == ["TypeError"] * 4
+
+
+class Lazy:
+    evaluated = 0
+
+    @property
+    def __class__(self):
+        Lazy.evaluated += 1
+        raise RuntimeError("evaluated")
+
+
+def test_a_result_is_not_asked_what_it_is():
+    def dead():
+        return weakref.proxy(Boom())
+
+    with recording() as recorded:
+        assert type(tachograph.turn("dead")(dead)()) is weakref.ProxyType
+        assert type(tachograph.turn("lazy")(Lazy)()) is Lazy
+    assert Lazy.evaluated == 0
+    assert [span["name"] for span in recorded.spans()] == ["turn dead", "turn lazy"]
+
+
+def test_a_future_is_recorded_with_its_result_and_a_lost_exception_is_still_reported(caplog):
+    async def work(key: str) -> str:
+        await asyncio.sleep(0)
+        return lookup.__wrapped__(key)
+
+    @tachograph.tool("later")
+    def later(key: str):
+        return asyncio.ensure_future(work(key))
+
+    async def main() -> str:
+        later("boom")
+        cancelled = later("c")
+        cancelled.cancel()
+        result = await later("abc")
+        await asyncio.sleep(0)
+        gc.collect()
+        return result
+
+    with recording() as recorded, caplog.at_level(logging.ERROR, "asyncio"):
+        assert asyncio.run(main()) == "abc:13"
+    assert recorded.values("tool", "tachograph.tool.outcome") == ["cancelled", "error", "success"]
+    assert recorded.values("tool", "tachograph.tool.result.bytes") == [None, None, 6]
+    lost = [record.getMessage().partition("\n")[0] for record in caplog.records if record.name == "asyncio"]
+    assert lost == ["Task exception was never retrieved"]
+
+
+def test_steps_that_end_out_of_order_leave_nothing_current():
+    with recording() as recorded:
+        outer, inner = tachograph.run("outer"), tachograph.turn("inner")
+        outer.__enter__()
+        opened = inner.__enter__()
+        outer.__exit__(None, None, None)
+        assert trace.get_current_span() is opened.span
+        inner.__exit__(None, None, None)
+        assert (tachograph.run_id(), trace.get_current_span()) == (None, trace.INVALID_SPAN)
+        with tachograph.turn("next"):
+            pass
+    parents = {span["name"]: span["parent"] for span in recorded.spans()}
+    assert parents == {"invoke_agent outer": None, "turn inner": "invoke_agent outer", "turn next": None}
+
+
+def test_one_hook_object_in_several_tasks_records_each_on_its_own():
+    hook = tachograph.llm_call("gpt-4o")
+
+    async def call(tokens: int, turns: int, *, fails: bool) -> None:
+        async with hook as step:
+            step.usage(input_tokens=tokens, output_tokens=1)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if fails:
+                raise Boom
+
+    async def main() -> None:
+        async with hook as around:
+            around.usage(input_tokens=17, output_tokens=1)
+            await asyncio.gather(call(11, 2, fails=True), call(13, 4, fails=False), return_exceptions=True)
+
+    with recording() as recorded:
+        asyncio.run(main())
+    tokens = recorded.values("llm", "gen_ai.usage.input_tokens")
+    assert list(zip(tokens, recorded.values("llm", "tachograph.llm.outcome"), strict=True)) == [
+        (11, "error"),
+        (13, "success"),
+        (17, "success"),
+    ]
+
+
+def test_a_step_that_is_left_in_another_context_is_ended_there():
+    hook = tachograph.turn("elsewhere")
+    with recording() as recorded:
+        contextvars.copy_context().run(hook.__enter__)
+        hook.__exit__(None, None, None)
+        hook.__exit__(None, None, None)  # once too often
+    assert [span["name"] for span in recorded.spans()] == ["turn elsewhere"]
+
+
 def test_one_hook_object_may_be_entered_again_while_it_is_open():
     step = tachograph.turn("outer")
     with recording() as recorded, step, step:
@@ -172,6 +457,36 @@ def test_without_instrument_a_hook_does_nothing():
     with tachograph.run("agent") as run, tachograph.tool("lookup") as call:
         call.result("x")
         assert (run.id, call.call_id) == (None, None)
+
+
+odd = {
+    "route": lambda: tachograph.route("r", candidates=(name for name in "ab")),
+    "tool": lambda: tachograph.tool("t", timeout="5s"),
+    "cache": lambda: tachograph.cache("c", parts=5),
+}
+
+
+@pytest.mark.parametrize("name", odd)
+def test_odd_arguments_of_a_hook_are_no_problem_of_the_agents(name):
+    def broken() -> steps.Recording:
+        raise ValueError(name)
+
+    for hook in (odd[name](), Hook(broken)):
+        with hook:  # without instrument()
+            pass
+        with recording(), hook as step:
+            assert current_tool() in {None, step}
+    guard.failures.clear()
+    with recording() as recorded, Hook(broken) as step:
+        assert (step.choose("a"), step.hit(tenant="acme"), step.result("x"), step.id, step.call_id) == (None,) * 5
+    assert (guard.failures, recorded.spans()) == ({"instrument": 1}, [])
+
+
+def test_without_instrument_a_hooks_arguments_are_not_touched():
+    parts = iter(["tenant", "user"])
+    with tachograph.cache("c", parts=parts) as entry:
+        entry.hit(tenant="acme")
+    assert list(parts) == ["tenant", "user"]
 
 
 ours = [
@@ -252,3 +567,31 @@ def test_each_cause_is_logged_once_and_every_failure_counted(monkeypatch, caplog
             lookup("a")
     assert guard.failures == {"tool": 7}
     assert len([record for record in caplog.records if record.name == "tachograph"]) == 1
+
+
+def test_a_step_whose_end_fails_does_not_stay_current(monkeypatch):
+    def broken() -> int:
+        raise RuntimeError("ours")
+
+    with recording() as recorded:
+        with tachograph.tool("x"):
+            monkeypatch.setattr(recorded.recorder, "clock", broken)
+        assert (current_tool(), trace.get_current_span()) == (None, trace.INVALID_SPAN)
+
+
+def test_what_is_logged_of_a_failure_is_its_type_and_our_frames_and_no_message(caplog):
+    class Audit:
+        def append(self, entry: object) -> None:
+            raise OSError("disk of Alice Smith full")
+
+    def refund() -> None:
+        with tachograph.tool("refund", effect="write"):
+            raise Boom("card of Alice Smith declined")
+
+    with recording(audit_log=Audit()), pytest.raises(Boom):
+        refund()
+    (record,) = [record for record in caplog.records if record.name == "tachograph"]
+    logged = logging.Formatter().format(record)
+    assert "Alice" not in logged
+    assert "OSError in tachograph.telemetry.audit:" in logged
+    assert "test_hook" not in logged
