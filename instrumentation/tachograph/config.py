@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -18,11 +20,16 @@ METRICS_PORT = 9464  # the port that OpenTelemetry gives to the Prometheus expor
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _MODES: tuple[MetricsMode, ...] = ("prometheus", "otlp", "none")
+_PORT = re.compile(r"[0-9]{1,5}")
+_USERINFO = re.compile(r"//[^/?#]*@")
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings of one instrumented process; see `instrument()` for what each does."""
+    """The settings of one instrumented process; see `instrument()` for what each does.
+
+    `notes` say which settings of OpenTelemetry were passed over, and what holds instead.
+    """
 
     service_name: str
     endpoint: str
@@ -37,6 +44,12 @@ class Config:
     tenant_hashed: bool = False
     patience_s: float = 60.0
     disabled: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shown_endpoint(self) -> str:
+        """The endpoint as it may be printed: without user and password."""
+        return _USERINFO.sub("//", self.endpoint)
 
 
 def read(
@@ -49,50 +62,76 @@ def read(
     content: bool | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Config:
-    """The configuration; raises UsageError for a setting that cannot be meant."""
-    key = environ.get("TACHOGRAPH_HASH_KEY")
-    from_environment = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    """The configuration; raises UsageError for a setting of tachograph's own that cannot be meant.
+
+    As OpenTelemetry asks for its variables, an empty one counts as unset, and one that makes no sense is passed over
+    with a note: it may be meant for another part of the process.
+    """
+    given = {name: value for name, value in environ.items() if value.strip()}
+    notes: list[str] = []
+    key = given.get("TACHOGRAPH_HASH_KEY")
     return Config(
-        service_name=service_name or environ.get("OTEL_SERVICE_NAME") or _resource_name(environ) or "agent",
-        endpoint=(endpoint or from_environment or OTLP_ENDPOINT).rstrip("/"),
+        service_name=service_name or given.get("OTEL_SERVICE_NAME") or _resource_name(given) or "agent",
+        endpoint=(_url(endpoint) or given.get("OTEL_EXPORTER_OTLP_ENDPOINT") or OTLP_ENDPOINT).rstrip("/"),
         endpoint_given=endpoint is not None,
         headers=dict(headers or {}),
-        metrics=metrics or _mode(environ.get("OTEL_METRICS_EXPORTER", "prometheus")),
-        metrics_host=environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1"),
-        metrics_port=metrics_port if metrics_port is not None else _port(environ, "OTEL_EXPORTER_PROMETHEUS_PORT"),
-        metrics_token=environ.get("TACHOGRAPH_TOKEN"),
-        content=content if content is not None else environ.get("TACHOGRAPH_CONTENT", "").lower() in _TRUE,
+        metrics=metrics or _mode(given, notes),
+        metrics_host=given.get("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1"),
+        metrics_port=metrics_port if metrics_port is not None else _port(given, notes),
+        metrics_token=given.get("TACHOGRAPH_TOKEN"),
+        content=content if content is not None else given.get("TACHOGRAPH_CONTENT", "").lower() in _TRUE,
         hash_key=key.encode() if key else None,
-        tenant_hashed=environ.get("TACHOGRAPH_TENANT", "plain") == "hashed",
-        patience_s=_number(environ, "TACHOGRAPH_PATIENCE", 60.0),
-        disabled=environ.get("OTEL_SDK_DISABLED", "").lower() == "true",
+        tenant_hashed=_tenant_hashed(given),
+        patience_s=_seconds(given, "TACHOGRAPH_PATIENCE", 60.0),
+        disabled=given.get("OTEL_SDK_DISABLED", "").lower() == "true",
+        notes=tuple(notes),
     )
 
 
-def _resource_name(environ: Mapping[str, str]) -> str | None:
-    pairs = (pair.partition("=") for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+def _url(endpoint: str | None) -> str | None:
+    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+        raise UsageError(f"endpoint={endpoint!r} is no URL; give one like {OTLP_ENDPOINT}.")
+    return endpoint
+
+
+def _resource_name(given: Mapping[str, str]) -> str | None:
+    pairs = (pair.partition("=") for pair in given.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
     return next((value.strip() for name, _, value in pairs if name.strip() == "service.name"), None)
 
 
-def _mode(text: str) -> MetricsMode:
+def _mode(given: Mapping[str, str], notes: list[str]) -> MetricsMode:
+    text = given.get("OTEL_METRICS_EXPORTER", "prometheus")
+    asked = {part.strip() for part in text.split(",")}
     for mode in _MODES:
-        if mode in {part.strip() for part in text.split(",")}:
+        if mode in asked:
             return mode
-    raise UsageError(f"OTEL_METRICS_EXPORTER is {text!r}; tachograph knows prometheus, otlp and none.")
+    notes.append(f"OTEL_METRICS_EXPORTER is {text!r}; tachograph knows prometheus, otlp and none, and takes none")
+    return "none"
 
 
-def _port(environ: Mapping[str, str], name: str) -> int:
-    port = int(_number(environ, name, METRICS_PORT))
-    if not 0 <= port <= 65535:  # noqa: PLR2004 - the range of ports
-        raise UsageError(f"{name} is {port}; a port is a number from 0 to 65535.")
-    return port
+def _port(given: Mapping[str, str], notes: list[str]) -> int:
+    text = given.get("OTEL_EXPORTER_PROMETHEUS_PORT", str(METRICS_PORT)).strip()
+    if _PORT.fullmatch(text) and int(text) <= 65535:  # noqa: PLR2004 - the range of ports
+        return int(text)
+    notes.append(
+        f"OTEL_EXPORTER_PROMETHEUS_PORT is {text!r}; a port is a number from 0 to 65535, and {METRICS_PORT} is taken"
+    )
+    return METRICS_PORT
 
 
-def _number(environ: Mapping[str, str], name: str, default: float) -> float:
-    text = environ.get(name)
-    if text is None:
-        return default
+def _tenant_hashed(given: Mapping[str, str]) -> bool:
+    text = given.get("TACHOGRAPH_TENANT", "plain")
+    if text not in {"plain", "hashed"}:
+        raise UsageError(f"TACHOGRAPH_TENANT is {text!r}; tenants are recorded plain or hashed.")
+    return text == "hashed"
+
+
+def _seconds(given: Mapping[str, str], name: str, default: float) -> float:
+    text = given.get(name)
     try:
-        return float(text)
+        value = default if text is None else float(text)
     except ValueError:
-        raise UsageError(f"{name} is {text!r}, which is not a number.") from None
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise UsageError(f"{name} is {text!r}, which is not a number of seconds.")
+    return value

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tachograph.config import MetricsMode, read
+from tachograph.errors import UsageError
+from tachograph.registry.names import HOOKS
 from tachograph.telemetry.guard import failed
 from tachograph.telemetry.recorder import Clock, Ids, Recorder, activate, random_id
 
@@ -23,7 +26,7 @@ _log = logging.getLogger("tachograph")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What instrument() did: hooks installed, what was skipped and why, and notes on where telemetry goes.
+    """What instrument() did: hooks installed, what was skipped and why, what was not recognised, where telemetry goes.
 
     `hooks` are the registry's names of all hooks known to be installed for the agent; a detection that needs another
     one says "not instrumented".
@@ -32,6 +35,7 @@ class Report:
     agent: str
     hooked: tuple[Hooked, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    unrecognised: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     already: bool = False
@@ -40,6 +44,9 @@ class Report:
         lines = [f"tachograph: {self.agent}: {len(self.hooked)} hooked, {len(self.skipped)} skipped"]
         lines += [f"  + {h.where}.{h.name} as {h.hook} (by {h.by})" for h in self.hooked]
         lines += [f"  - {s.where}.{s.name}: {s.reason}" for s in self.skipped]
+        if self.unrecognised:
+            names = ", ".join(self.unrecognised)
+            lines.append(f"  ? not recognised, so not recorded: {names} (mapping={{own name: convention name}} says)")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
@@ -86,6 +93,7 @@ def instrument(
     Raises UsageError for a setting or mapping that cannot be meant; nothing else. A second call is a no-op.
     """
     global _installed  # noqa: PLW0603 - one process is instrumented once
+    expects = _known(expects)
     config = read(
         service_name=service_name,
         endpoint=endpoint,
@@ -97,11 +105,12 @@ def instrument(
     with _lock:
         if _installed is not None:
             report = _installed.report
-            return Report(report.agent, report.hooked, report.skipped, report.notes, report.hooks, already=True)
+            return replace(report, already=True)
         if config.disabled:
             return Report(config.service_name, notes=("OTEL_SDK_DISABLED is set: nothing is recorded.",))
         from tachograph.telemetry.correlation import correlate
         from tachograph.telemetry.pipeline import connect
+        from tachograph.telemetry.threads import carry
 
         plain = None
         if target is not None:
@@ -117,18 +126,29 @@ def instrument(
         recorder = pipeline.recorder(config, clock=clock, ids=ids, audit_log=audit_log)
         for hook in ("export", "processor", "instrument", "audit", *expects, *(plain.hooks if plain else ())):
             recorder.cover(hook, config.service_name)
-        undo = (pipeline.tally_failures(), correlate())
+        undo = (pipeline.tally_failures(), correlate(), carry())
         activate(recorder)
         notes = (*pipeline.notes, *_framework_notes(frameworks))
         report = Report(
             config.service_name,
             plain.hooked if plain else (),
             plain.skipped if plain else (),
+            plain.unrecognised if plain else (),
             notes,
             recorder.hooks(config.service_name),
         )
         _installed = _Installed(report, recorder, pipeline, plain, undo)
     return report
+
+
+def _known(expects: Iterable[str]) -> tuple[str, ...]:
+    """The expected hooks; a mistyped one would never be missed."""
+    wanted = tuple(expects)
+    for hook in wanted:
+        if hook not in HOOKS:
+            near = ", ".join(get_close_matches(hook, HOOKS, n=3)) or ", ".join(HOOKS)
+            raise UsageError(f"expects={hook!r} is no hook of tachograph; did you mean {near}?")
+    return wanted
 
 
 def _framework_notes(frameworks: Iterable[str] | None) -> tuple[str, ...]:

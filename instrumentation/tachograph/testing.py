@@ -30,6 +30,7 @@ from tachograph.telemetry import guard
 from tachograph.telemetry.metrics import Metrics
 from tachograph.telemetry.processor import log_tap, span_tap
 from tachograph.telemetry.recorder import Recorder, activate, active
+from tachograph.telemetry.threads import carry
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -178,12 +179,13 @@ def recording(
         content=content,
         hash_key=hash_key,
     )
-    before = active()
+    before, stop_carrying = active(), carry()
     activate(recorder)
     recorder.metrics.born(agent)
     try:
         yield Recorded(recorder, spans, logs, reader)
     finally:
+        stop_carrying()
         activate(before)
         guard.forget_causes()
 

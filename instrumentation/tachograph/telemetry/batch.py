@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tachograph.telemetry.exporter import Tally
 
 SHUTDOWN_S: Final = 2.0
+_DIGITS: Final = 10  # a longer number of milliseconds is more than threads can wait for
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Limits:
 
 
 def _positive(text: str | None, otherwise: int) -> int:
-    return int(text) if text is not None and text.isdecimal() and int(text) else otherwise
+    return int(text) if text is not None and text.isdecimal() and len(text) < _DIGITS and int(text) else otherwise
 
 
 class Sink(Protocol):
@@ -139,6 +140,11 @@ class BatchProcessor(SpanProcessor, LogRecordProcessor):
         resource = log_record.resource or Resource.get_empty()
         self._take(ReadableLogRecord(record, resource, log_record.instrumentation_scope, log_record.limits))
 
+    @property
+    def lost(self) -> int:
+        """Items that were taken and will not arrive."""
+        return self._dropped + self._sink.lost
+
     def _take(self, item: object) -> None:
         if self._closed:
             self._drop(1, "shutdown")
@@ -163,9 +169,8 @@ class BatchProcessor(SpanProcessor, LogRecordProcessor):
         self._queue.put(marker)
         if not marker.reached.wait(None if timeout_millis is None else timeout_millis / 1000):
             return False
-        lost = self._dropped + self._sink.lost
-        before, self._reported = self._reported, lost
-        return lost == before
+        before, self._reported = self._reported, self.lost
+        return self._reported == before
 
     def shutdown(self, timeout_s: float = SHUTDOWN_S) -> None:
         """Delivers what it can within `timeout_s`; the rest is counted as lost. A second call does nothing."""

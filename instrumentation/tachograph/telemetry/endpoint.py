@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
 PORT: Final = 9464  # the port that OpenTelemetry gives to the Prometheus exporter
-_SLOW_CLIENT_S: Final = 10
+SLOW_CLIENT_S: Final = 10.0
 _POLL_S: Final = 0.1
 
 
@@ -99,6 +99,7 @@ class Server:
         self.host = host
         self.port: int = httpd.server_port
         self._httpd = httpd
+        self._forked = False
         self._thread = threading.Thread(
             target=httpd.serve_forever, args=(_POLL_S,), name="tachograph-metrics", daemon=True
         )
@@ -114,12 +115,14 @@ class Server:
         return f"http://{host}:{self.port}/metrics"
 
     def close(self) -> None:
-        """Stops serving and frees the port."""
-        self._httpd.shutdown()
-        self._thread.join(1.0)
+        """Stops serving and frees the port; in a forked child, where nothing serves, there is nobody to wait for."""
+        if not self._forked:
+            self._httpd.shutdown()
+            self._thread.join(1.0)
         self._httpd.server_close()
 
     def _after_fork(self) -> None:
+        self._forked = True
         self._httpd.socket.close()
 
 
@@ -127,6 +130,12 @@ class _HttpServer(ThreadingWSGIServer):
     """Binds without asking the DNS for its own name, which may take seconds."""
 
     block_on_close = False
+    slow_client_s = SLOW_CLIENT_S
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        request, address = super().get_request()
+        request.settimeout(self.slow_client_s)
+        return request, address
 
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)
@@ -142,14 +151,21 @@ class _Ipv6Server(_HttpServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _SLOW_CLIENT_S
-
     def log_message(self, format: str, *args: Any) -> None:
         """A scrape is no news either."""
 
 
-def serve(reader: PrometheusReader, host: str = "127.0.0.1", port: int = PORT, token: str | None = None) -> Server:
+def serve(
+    reader: PrometheusReader,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    token: str | None = None,
+    *,
+    slow_client_s: float = SLOW_CLIENT_S,
+) -> Server:
     """Serves `reader` from a daemon thread; port 0 takes a free one.
+
+    A client that is silent for `slow_client_s` is hung up on: each one holds a thread.
 
     Raises UsageError when the address is not this machine's own and no token is given, and when the port is taken.
     With a token, scrapes must carry `Authorization: Bearer TOKEN`.
@@ -167,6 +183,7 @@ def serve(reader: PrometheusReader, host: str = "127.0.0.1", port: int = PORT, t
             f"/metrics cannot listen on {host}:{port} ({error.strerror or error}): "
             "set OTEL_EXPORTER_PROMETHEUS_PORT to a free port, 0 for any."
         ) from error
+    httpd.slow_client_s = slow_client_s
     return Server(httpd, host)
 
 

@@ -168,9 +168,9 @@ class Exporter(Generic[Item]):
                 return "shutdown"
             self._count(EXPORT_FAILURES, 1, {SIGNAL: self.signal})
             if self._refused():
-                _warn(_REFUSED, len(items), self.signal, self._why())
+                warn(_REFUSED, len(items), self.signal, self._why())
                 return "rejected"
-            _warn(_WAITING, self.signal, self._why(), self._patience_s)
+            warn(_WAITING, self.signal, self._why(), self._patience_s)
             pause = self._pause(attempt)
             if time.monotonic() + pause > self._deadline:
                 return "shutdown"
@@ -277,7 +277,8 @@ class _LastWarning:
     at = float("-inf")
 
 
-def _warn(sentence: str, *values: object) -> None:
+def warn(sentence: str, *values: object) -> None:
+    """One line in the log, at most one a minute."""
     now = time.monotonic()
     if now - _LastWarning.at >= WARN_EVERY_S:
         _LastWarning.at = now

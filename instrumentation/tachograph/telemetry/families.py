@@ -26,6 +26,7 @@ from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType]: partly annotated
 
 from tachograph.registry.model import MetricType
+from tachograph.telemetry.redaction import redact_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -158,5 +159,5 @@ def _target(attributes: Mapping[str, Any]) -> Family | None:
     if not attributes:
         return None
     family = Family("target", "The process that is measured.", "info")
-    family.add_sample("target_info", labels_of(attributes), 1)
+    family.add_sample("target_info", labels_of(redact_attributes(attributes, content=True)), 1)
     return family

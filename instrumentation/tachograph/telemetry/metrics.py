@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Counter, Histogram, Meter, UpDownCounter
 
 from tachograph.registry import instruments
 from tachograph.registry.names import GEN_AI_AGENT_NAME
+from tachograph.telemetry.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +26,12 @@ class Metrics:
         self._made = {definition.name: _make(meter, definition) for definition in instruments.ALL}
 
     def record(self, instrument: Instrument, value: float, labels: Mapping[str, object]) -> None:
-        """Adds to a counter, sets a gauge or observes a histogram; labels that are None are left out."""
-        kept = {label: labels[label] for label in instrument.labels if labels.get(label) is not None}
+        """Adds to a counter, sets a gauge or observes a histogram; labels are redacted, None is left out."""
+        kept = {
+            label: _redacted(said) if isinstance(said, str) else said
+            for label in instrument.labels
+            if (said := labels.get(label)) is not None
+        }
         made = self._made[instrument.name]
         if isinstance(made, Histogram):
             made.record(value, kept)  # pyright: ignore[reportArgumentType] - None was taken out
@@ -43,6 +49,11 @@ class Metrics:
             for values in instrument.zero:
                 labels = dict(zip(instrument.zero_labels, values, strict=True))
                 self.record(instrument, 0, {**labels, GEN_AI_AGENT_NAME: agent})
+
+
+@lru_cache(maxsize=4096)  # labels have few values, which come again and again
+def _redacted(value: str) -> str:
+    return redact(value).text
 
 
 def _make(meter: Meter, definition: Instrument) -> Counter | Histogram | UpDownCounter | Gauge:

@@ -28,6 +28,12 @@ ATTEMPT_S = 5.0
 _CREDENTIALS = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
 
 
+def has_credential_provider(signal: str) -> bool:
+    """Whether the application names a credential provider: its session is the SDK's to load and notes no answers."""
+    specific = _CREDENTIALS.replace("HTTP_", f"HTTP_{signal.upper()}_")
+    return bool(os.environ.get(_CREDENTIALS) or os.environ.get(specific))
+
+
 class _Session(requests.Session):
     """A session that notes each answer."""
 
@@ -48,33 +54,33 @@ def _seconds(value: str | None) -> float | None:
 
 
 def connect_spans(
-    answer: Answer, endpoint: str | None = None, headers: Mapping[str, str] | None = None, timeout_s: float = ATTEMPT_S
+    answer: Answer | None,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = ATTEMPT_S,
 ) -> SpanExporter:
     """An OTLP/HTTP span exporter; `endpoint` is a base URL, None leaves it to OTEL_EXPORTER_OTLP_*."""
     url = _url(endpoint, "traces")
-    session = _session(answer, "TRACES")
+    session = _Session(answer) if answer is not None else None
     compression = _compression("TRACES")
     return OTLPSpanExporter(url, headers=headers, timeout=timeout_s, compression=compression, session=session)
 
 
 def connect_logs(
-    answer: Answer, endpoint: str | None = None, headers: Mapping[str, str] | None = None, timeout_s: float = ATTEMPT_S
+    answer: Answer | None,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = ATTEMPT_S,
 ) -> LogRecordExporter:
     """An OTLP/HTTP log exporter; `endpoint` is a base URL, None leaves it to OTEL_EXPORTER_OTLP_*."""
     url = _url(endpoint, "logs")
-    session = _session(answer, "LOGS")
+    session = _Session(answer) if answer is not None else None
     compression = _compression("LOGS")
     return OTLPLogExporter(url, headers=headers, timeout=timeout_s, compression=compression, session=session)
 
 
 def _url(endpoint: str | None, signal: Literal["traces", "logs"]) -> str | None:
     return None if endpoint is None else f"{endpoint.rstrip('/')}/v1/{signal}"
-
-
-def _session(answer: Answer, signal: str) -> requests.Session | None:
-    """None where the application names a credential provider: its session is the SDK's to load."""
-    specific = _CREDENTIALS.replace("HTTP_", f"HTTP_{signal}_")
-    return None if os.environ.get(_CREDENTIALS) or os.environ.get(specific) else _Session(answer)
 
 
 def _compression(signal: str) -> Compression | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status
 
@@ -16,6 +17,22 @@ from tachograph.telemetry.redaction import DEFAULT, Redaction, redact, redact_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_MOST_RESOURCES = 64  # bound of memory; a process has one resource, or a few
+
+_resources: dict[int, tuple[Resource, Redaction, Resource]] = {}  # by identity: hashing a resource writes it as JSON
+
+
+def outgoing_resource(resource: Resource, redaction: Redaction = DEFAULT) -> Resource:
+    """A redacted copy of `resource`: the same copy each time for the same object."""
+    known = _resources.get(id(resource))
+    if known is None or known[1] is not redaction:
+        if len(_resources) >= _MOST_RESOURCES:
+            _resources.clear()
+        attributes = redact_attributes(resource.attributes, content=True, redaction=redaction)
+        known = (resource, redaction, Resource(attributes, resource.schema_url))
+        _resources[id(resource)] = known
+    return known[2]
 
 
 def outgoing_span(span: ReadableSpan, *, content: bool = False, redaction: Redaction = DEFAULT) -> ReadableSpan:
@@ -30,7 +47,7 @@ def outgoing_span(span: ReadableSpan, *, content: bool = False, redaction: Redac
         name=redact(span.name, redaction).text,
         context=span.context,
         parent=span.parent,
-        resource=span.resource,
+        resource=outgoing_resource(span.resource, redaction),
         attributes=_counted(attributes, span.dropped_attributes),
         events=[_event(event, content, redaction) for event in span.events],
         links=[_link(link, content, redaction) for link in span.links],
@@ -54,7 +71,8 @@ def outgoing_log(
     else:
         inner.body = redact_value(inner.body, redaction)
     inner.attributes = _counted(attributes, record.dropped_attributes)
-    return ReadableLogRecord(inner, record.resource, record.instrumentation_scope, record.limits)
+    resource = outgoing_resource(record.resource, redaction)
+    return ReadableLogRecord(inner, resource, record.instrumentation_scope, record.limits)
 
 
 def _event(event: Event, content: bool, redaction: Redaction) -> Event:

@@ -63,7 +63,7 @@ class Recorder:
     tenant_hashed: bool = False
     content: bool = False
     audit_log: AuditLog | None = None
-    sample_rate: float = 1.0
+    sample_rate: float | None = 1.0
     release: str | None = None
     track: str | None = None
     _coverage: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
@@ -81,8 +81,8 @@ class Recorder:
         """A fresh id that says what it is: call_…, approval_…."""
         return f"{kind}_{self.ids()}"
 
-    def hashed(self, value: object) -> str:
-        """16 hex digits that stand for a value, keyed when the process has a key."""
+    def hashed(self, value: object) -> str | None:
+        """16 hex digits that stand for a value, keyed when the process has a key; None for what cannot be hashed."""
         return fingerprint(value, self.hash_key)
 
     def tenant(self, tenant: str | None) -> str | None:

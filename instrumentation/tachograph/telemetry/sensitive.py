@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Without one of these a text can hold none of the kinds below.
 TRIGGER: Final = re.compile(
-    r"[0-9@:=]|[srp]k[-_]|gh[pousr]_|github_pat_|glpat-|xox|hf_|AKIA|ASIA|AIza|eyJ|[Ee]arer |EARER |PRIVATE KEY"
+    r"[0-9@:=]|[srp]k[-_]|gh[pousr]_|github_pat_|glpat-|xox|hf_|npm_|pypi-|AKIA|ASIA|AIza|eyJ|SG\.|[Ee]arer |EARER "
+    r"|PRIVATE KEY"
 )
 
 _TOKEN: Final = re.compile(
@@ -29,13 +30,24 @@ _TOKEN: Final = re.compile(
         | glpat-[\w-]{16,}+                                       # GitLab
         | xox[abprs]-[A-Za-z0-9-]{10,}+                           # Slack
         | hf_[A-Za-z0-9]{24,}+                                    # Hugging Face
+        | npm_[A-Za-z0-9]{24,}+ | pypi-[\w-]{16,}+                # package registries
+        | SG\.[\w-]{16,}+\.[\w-]{16,}+                            # SendGrid
         | (?:AKIA|ASIA)[A-Z0-9]{16}                               # AWS access key ids
         | AIza[\w-]{35}                                           # Google
-        | eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)?                 # JSON web tokens
+        | eyJ (?: [\w-]{24,}+ (?:\.[\w-]*+){0,2}+                 # JSON web tokens: a long run needs no dot, so that
+                | [\w-]{8,23}+\.[\w-]{4,}+ (?:\.[\w-]*+)?+ )      # none is read twice
       )
     | \b(?i:bearer)[ ]{1,4} (?P<bearer> [\w.~+/=-]{8,}+ )
-    | (?i: \b (?: api[_-]?key | access[_-]?key | (?:access|auth|refresh)[_-]?token | client[_-]?secret
-              | passw(?:or)?d | secret ) ["']? \s{0,3} [:=] \s{0,3} ["']? ) (?P<value> [^\s"',;&)}\]]{6,}+ )
+    | \b[Bb]asic[ ]{1,4} (?P<basic> [A-Za-z0-9+/]{8,}+={1,2} )
+    | :// [^\s/:@"'<>]{0,128}+ : (?P<userinfo> [^\s/"'<>]{1,128} ) (?=@)      # scheme://user:password@host
+    | (?i: authorization \\{0,4}+["']? \s{0,3} [:=] \s{0,3} \\{0,4}+["']? (?:basic|token|apikey|negotiate)[ ]{1,4} )
+      (?P<authorization> [^\s"'\\,;]{6,}+ )
+    | (?i: (?: (?:api|access|account|auth|encryption|private|secret|signing)[_-]?key | secret | token
+             | passw(?:or)?d | passphrase | (?<=_)pass ) \\{0,4}+["']? \s{0,3} [:=]>? \s{0,3} )
+      (?: \\{1,4}+["'] (?P<escaped> (?: [^"'\\\n] | \\(?!\\{0,3}["']) ){6,}+ )   # in JSON within JSON
+        | " (?P<double> (?: [^"\\\n] | \\. ){6,}+ )
+        | ' (?P<single> (?: [^'\\\n] | \\. ){6,}+ )
+        | ["']?+ (?i:(?:bearer|basic)[ ]{1,4})?+ (?P<bare> (?: [^\s"'\\,;&)}\]] | \\(?!["']) ){6,}+ ) )
     | -----BEGIN[ ][A-Z ]{0,40}PRIVATE[ ]KEY----- [^-]*+ (?: -----END[ ][A-Z ]{0,40}PRIVATE[ ]KEY----- )?
     """,
     re.VERBOSE,
@@ -55,7 +67,7 @@ _IBAN_LENGTHS: Final = {
     }.items()
     for country in countries.split()
 }  # fmt: skip
-_SEPARATOR: Final = re.compile(r"[ \u00a0\u202f.-]")
+_SEPARATOR: Final = re.compile(r"[ \u00a0\u202f\u2010-\u2013.-]")
 _IBAN_HEAD: Final = re.compile(r"(?<![A-Za-z0-9])(?P<country>[A-Za-z]{2})\d{2}(?=[ -]?[A-Za-z0-9])")
 
 # ISO/IEC 7812 ranges of the card schemes, as (first digits from, to, lengths).
@@ -78,7 +90,7 @@ _CARD_RANGES: Final = (
 )
 _CARD_STARTS: Final = frozenset("23456")
 _DOUBLED: Final = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
-_DIGITS: Final = re.compile(r"(?<!\d)(?:[0-9](?:[ \u00a0\u202f.-](?=[0-9]))?){13,}+")
+_DIGITS: Final = re.compile(rf"(?<!\d)(?:[0-9](?:{_SEPARATOR.pattern}(?=[0-9]))?){{13,}}+")
 _GROUP: Final = re.compile(r"[0-9]+")
 
 _SSN: Final = re.compile(r"(?<![\w-])(?:\d{3}-\d{2}-\d{4}|(?!000|666|9)\d{3} (?!00)\d{2} (?!0000)\d{4})(?![\w-])")
@@ -93,7 +105,7 @@ _PHONE: Final = re.compile(
 
 
 def tokens(text: str) -> Spans:
-    """API keys, bearer tokens, JSON web tokens, private keys, and what stands behind `password=`."""
+    """API keys, authorization headers, JSON web tokens, private keys, passwords in URLs and behind `password=`."""
     for found in _TOKEN.finditer(text):
         group = found.lastgroup or 0
         yield found.span(group)

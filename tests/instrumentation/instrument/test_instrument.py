@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -127,7 +128,8 @@ def test_the_agent_goes_on_when_nothing_listens_and_says_so_once():
     done = python(RUN_ON, refused())
     assert json.loads(done.stdout) == ["A", "LookupError('boom')", "B"]
     assert done.returncode == 0
-    assert done.stderr.count("\n") <= 1, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "tachograph: " in done.stderr
 
 
 def test_flush_is_honest(endpoint):
@@ -225,20 +227,189 @@ def test_a_forked_child_goes_on_by_itself():
     assert json.loads(done.stdout.splitlines()[-1]) == [["B", "LookupError('boom')"], ["C"]]
 
 
-wrong = [
-    ({"OTEL_METRICS_EXPORTER": "carrier-pigeon"}, "prometheus, otlp and none"),
-    ({"OTEL_EXPORTER_PROMETHEUS_PORT": "99999"}, "0 to 65535"),
-    ({"TACHOGRAPH_PATIENCE": "long"}, "not a number"),
-]
+ENDS = {
+    "exit": "sys.exit(11)",
+    "uninstrument": "tachograph.uninstrument(); sys.exit(11)",
+    "uninstrument, and no exit handlers": "tachograph.uninstrument(); os._exit(11)",
+}
 
 
-@pytest.mark.parametrize(("environ", "sentence"), wrong)
-def test_a_setting_that_cannot_be_meant_is_a_sentence(environ, sentence):
+@pytest.mark.parametrize("metrics", ["prometheus", "otlp"])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_forked_child_ends_in_time(end, metrics):
+    code = f"""
+    import os, time
+    tachograph.instrument(service_name="desk", endpoint=sys.argv[1], metrics={metrics!r}, metrics_port=0)
+    ask("a")
+    child = os.fork()
+    if child == 0:
+        ask("b")
+        {end}
+    deadline = time.monotonic() + 20
+    ended, status = 0, -1
+    while not ended and time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.01)
+    if not ended:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    print(json.dumps([bool(ended), os.waitstatus_to_exitcode(status) if ended else None, ask("c")]))
+    """
+    # Python 3.12 warns of a fork beside threads, which is what is tried here
+    done = subprocess.run(
+        [sys.executable, "-c", AGENT + textwrap.dedent(code), refused()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [True, 11, ["C"]], done.stderr
+
+
+def pushes(server: Server) -> int:
+    return sum(path == "/v1/metrics" for path, _ in server.paths)
+
+
+@pytest.mark.parametrize("endpoint", [200], ids=["answering"], indirect=True)
+def test_pushed_metrics_end_with_uninstrument_and_are_not_doubled(endpoint):
+    code = """
+    import threading
+    def pushing():
+        return sum("PeriodicExporting" in thread.name for thread in threading.enumerate())
+    seen = []
+    for _ in range(2):
+        tachograph.instrument(service_name="desk", endpoint=sys.argv[1], metrics="otlp")
+        ask("a")
+        seen.append(pushing())
+        tachograph.uninstrument()
+        seen.append(pushing())
+    print(json.dumps(seen))
+    """
+    assert printed(code, endpoint.url) == [1, 0, 1, 0]
+    assert pushes(endpoint) == 2, "each uninstrument() pushed once more, and the exit did not"
+
+
+@pytest.mark.parametrize("endpoint", [None], ids=["hanging"], indirect=True)
+def test_a_last_push_that_hangs_costs_no_more_than_two_seconds(endpoint):
+    code = """
+    import time
+    tachograph.instrument(service_name="desk", endpoint=sys.argv[1], metrics="otlp")
+    ask("a")
+    began = time.monotonic()
+    tachograph.uninstrument()
+    print(json.dumps(time.monotonic() - began))
+    """
+    assert printed(code, endpoint.url) < 3
+    assert pushes(endpoint) == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "note"),
+    [
+        ({"OTEL_METRIC_EXPORT_INTERVAL": "0"}, "metrics are not pushed: interval value 0.0 is invalid"),
+        ({"OTEL_METRICS_EXPORTER": "console"}, "OTEL_METRICS_EXPORTER is 'console'"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}, "OTEL_TRACES_SAMPLER=traceidratio"),
+    ],
+)
+def test_a_setting_of_opentelemetry_that_is_passed_over_is_in_the_report(environ, note):
+    code = """
+    report = tachograph.instrument(service_name="desk", endpoint=sys.argv[1])
+    print(json.dumps([list(report.notes), ask("a")]))
+    """
+    done = python(code, refused(), env={**os.environ, "OTEL_METRICS_EXPORTER": "otlp", **environ})
+    assert done.returncode == 0, done.stderr
+    notes, answers = json.loads(done.stdout.splitlines()[-1])
+    assert len([said for said in notes if said.startswith(note)]) == 1, notes
+    assert answers == ["A"]
+
+
+SAMPLED = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider, sampling
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+spans = InMemorySpanExporter()
+"""
+
+
+def test_every_trace_is_kept_whatever_the_environment_says_of_sampling():
+    code = """
+    tachograph.instrument(service_name="desk", endpoint=sys.argv[1], metrics="none")
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(spans))
+    ask(*"abcdefghijk")
+    kept = [s for s in spans.get_finished_spans() if s.name.startswith("invoke_agent")]
+    print(json.dumps([len(kept), sorted({s.attributes["tachograph.sample.rate"] for s in kept})]))
+    """
+    environ = {**os.environ, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}
+    done = python(SAMPLED + textwrap.dedent(code), refused(), env=environ)
+    assert json.loads(done.stdout.splitlines()[-1]) == [11, [1.0]], done.stderr
+
+
+def test_the_report_says_nothing_of_a_password_in_the_endpoint():
+    code = """
+    report = tachograph.instrument(service_name="desk", endpoint=sys.argv[1], metrics="otlp")
+    print(json.dumps(list(report.notes)))
+    """
+    url = refused()
+    notes = printed(code, url.replace("//", "//bob:s3cret@"))
+    assert notes == [f"metrics are pushed to {url}/v1/metrics", f"traces and events go to {url}"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"TACHOGRAPH_PATIENCE": "long"}, "not a number of seconds"),
+        ({"TACHOGRAPH_PATIENCE": "nan"}, "not a number of seconds"),
+        ({"TACHOGRAPH_PATIENCE": "inf"}, "not a number of seconds"),
+        ({"TACHOGRAPH_PATIENCE": "-1"}, "not a number of seconds"),
+        ({"TACHOGRAPH_TENANT": "hash"}, "plain or hashed"),
+    ],
+)
+def test_a_setting_of_ours_that_cannot_be_meant_is_a_sentence(environ, sentence):
     from tachograph.config import read
     from tachograph.errors import UsageError
 
     with pytest.raises(UsageError, match=sentence):
         read(environ=environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "metrics", "port", "noted"),
+    [
+        ({"OTEL_METRICS_EXPORTER": ""}, "prometheus", 9464, ()),
+        ({"OTEL_METRICS_EXPORTER": "console, otlp"}, "otlp", 9464, ()),
+        ({"OTEL_METRICS_EXPORTER": "console"}, "none", 9464, ("OTEL_METRICS_EXPORTER is 'console'",)),
+        ({"OTEL_METRICS_EXPORTER": "pigeon"}, "none", 9464, ("OTEL_METRICS_EXPORTER is 'pigeon'",)),
+        ({"OTEL_EXPORTER_PROMETHEUS_PORT": ""}, "prometheus", 9464, ()),
+        ({"OTEL_EXPORTER_PROMETHEUS_PORT": "1311"}, "prometheus", 1311, ()),
+        *(
+            ({"OTEL_EXPORTER_PROMETHEUS_PORT": odd}, "prometheus", 9464, (f"OTEL_EXPORTER_PROMETHEUS_PORT is '{odd}'",))
+            for odd in ("nan", "inf", "many", "65536", "-1", "17.5", "9" * 5000)
+        ),
+    ],
+)
+def test_a_setting_of_opentelemetry_never_stops_the_agent(environ, metrics, port, noted):
+    from tachograph.config import read
+
+    config = read(environ={"TACHOGRAPH_PATIENCE": "", **environ})
+    assert (config.metrics, config.metrics_port, config.patience_s) == (metrics, port, 60.0)
+    assert tuple(note.partition(";")[0] for note in config.notes) == noted
+
+
+def test_an_endpoint_without_a_scheme_is_a_sentence():
+    from tachograph.config import read
+    from tachograph.errors import UsageError
+
+    with pytest.raises(UsageError, match="is no URL"):
+        read(endpoint="localhost:4318", environ={})
+
+
+def test_an_expected_hook_that_does_not_exist_is_a_sentence_with_the_nearest():
+    import tachograph
+    from tachograph.errors import UsageError
+
+    with pytest.raises(UsageError, match=r"did you mean checkpoint\.pre_tool"):
+        tachograph.instrument(expects=["checkpoint.pre_tol"])
 
 
 def test_arguments_come_before_the_environment_and_that_before_defaults():

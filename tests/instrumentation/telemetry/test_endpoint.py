@@ -242,6 +242,52 @@ def test_a_taken_port_is_a_sentence(reader):
             serve(reader, port=taken.getsockname()[1])
 
 
+def test_a_client_that_says_nothing_is_hung_up_on(reader):
+    server = serve(reader, port=0, slow_client_s=0.2)
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as silent:
+            assert silent.recv(1) == b""
+    finally:
+        server.close()
+
+
+def test_the_resource_is_redacted():
+    reader = PrometheusReader()
+    attributes = {"service.name": "agent", "owner": "bob@example.com", "note": "password=hunter2hunter2"}
+    provider = MeterProvider([reader], resource=Resource(attributes), shutdown_on_exit=False)
+    provider.get_meter("test").create_counter("calls").add(7)
+    target = ("target_info", ("note", "password=[token]"), ("owner", "[email]"), ("service_name", "agent"))
+    assert samples(reader) == {target: 1.0, ("calls_total",): 7.0}
+    provider.shutdown()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forking with threads is the point
+def test_a_forked_child_closes_without_waiting_for_the_thread_that_serves_in_the_parent(reader, until):
+    server = serve(reader, port=0)
+    child = os.fork()
+    if child == 0:
+        server.close()
+        os._exit(11)
+    ended: list[int] = []
+
+    def over() -> bool:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            ended.append(os.waitstatus_to_exitcode(status))
+        return bool(pid)
+
+    try:
+        until(over)
+    finally:
+        if not ended:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+    assert ended == [11]
+    assert get(server.url)[0].startswith("text/plain")
+    server.close()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forking with threads is the point
 def test_a_forked_child_neither_serves_nor_holds_the_port(reader, until):

@@ -4,8 +4,15 @@ import re
 import time
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 
+from tachograph.registry import instruments
+from tachograph.registry.names import DETECTION_RULE, GEN_AI_AGENT_NAME
 from tachograph.telemetry.content import CONTENT_KEYS
+from tachograph.telemetry.metrics import Metrics
+from tachograph.telemetry.outgoing import outgoing_resource
 from tachograph.telemetry.redaction import CUT, Redacted, Redaction, redact, redact_attributes
 
 
@@ -34,6 +41,27 @@ from tachograph.telemetry.redaction import CUT, Redacted, Redaction, redact, red
         ("eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl", "[token]", "token"),
         ("Authorization: Bearer abc.def-ghi_jkl", "Authorization: Bearer [token]", "token"),
         ('{"password": "hunter2x"}', '{"password": "[token]"}', "token"),
+        ("OPENAI_API_KEY=9f8e7d6c5b4a3928", "OPENAI_API_KEY=[token]", "token"),
+        ("AWS_SECRET_ACCESS_KEY=wJalrXUtn/K7MD+bPx", "AWS_SECRET_ACCESS_KEY=[token]", "token"),
+        ("DB_PASSWORD: hunter2hunter2 DB_PASS=hunter2", "DB_PASSWORD: [token] DB_PASS=[token]", "token"),
+        (
+            "clientSecret=abcdef123456, userPassword => 'x1y2z3'",
+            "clientSecret=[token], userPassword => '[token]'",
+            "token",
+        ),
+        ("password='correct horse battery', n=1", "password='[token]', n=1", "token"),
+        ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic [token]", "token"),
+        ("curl -H 'Basic dXNlcjpwYXNzdzE='", "curl -H 'Basic [token]'", "token"),
+        ("auth_token: Bearer abcdef123456", "auth_token: Bearer [token]", "token"),
+        ("postgres://app:s3cr3t@localhost/db", "postgres://app:[token]@localhost/db", "token"),
+        ("redis://:p@ss:w@internal:6379", "redis://:[token]@internal:6379", "token"),
+        ('{"token": "abcdef123456", "n": 1}', '{"token": "[token]", "n": 1}', "token"),
+        ('{\\"password\\": \\"hunter2x\\", \\"n\\": 1}', '{\\"password\\": \\"[token]\\", \\"n\\": 1}', "token"),
+        ('{"password": "a\\"b cdef", "n": 1}', '{"password": "[token]", "n": 1}', "token"),
+        ("SG.abcdefghijklmnop.qrstuvwxyz0123456789", "[token]", "token"),
+        ("npm_abcdefghijklmnopqrstuvwxyz0123456789", "[token]", "token"),
+        ("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIx.c2ln", "[token]", "token"),
+        ("4111\u20111111\u20111111\u20111111", "[card]", "card"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE+/=\n-----END RSA PRIVATE KEY-----", "[token]", "token"),
     ],
 )
@@ -58,6 +86,13 @@ def test_a_secret_becomes_its_kind(text, expected, category):
         "10.0.0.1",
         "gpt-4o-2024-11-20",
         "555 1234",
+        "max_tokens: 100000",
+        "the password is wrong",
+        "basic authorization: granted",
+        "Basic arithmetic",
+        "http://internal:8080/@scope/package",
+        "idempotency_key: 7c6b5a",
+        "SG.short.er",
         "",
     ],
 )
@@ -127,7 +162,10 @@ def test_identifiers_that_join_telemetry_stay_whole():
 @pytest.mark.parametrize(
     "unit",
     ["a", "a.", "a@", "b.", "1", "4111 ", "11-", "DE89 ", "eyJ", "eyJaaaaaaaa.", "bearer ", "password=", "+1", "1 ",
-     "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "(555) ", "555-", "sk-", " ", "\u00e9", "-"],
+     "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "(555) ", "555-", "sk-", " ", "\u00e9", "-", "\\", "token", "token=",
+     "token=\\", 'token="', "token='a", r'token=\"a', "_pass=", "secret: ", "api_", "://", "://a:", "://a:b", "SG.",
+     "SG.aaaaaaaaaaaaaaaa-", "-SG", "-eyJ", "_eyJaaaaaaaa", "-eyJaaaaaaaa.", "npm_", "Basic ", "Basic aaaaaaaa",
+     "authorization: basic "],
 )  # fmt: skip
 def test_time_grows_with_the_text_and_not_with_its_square(unit):
     redaction = Redaction(max_length=10**7)
@@ -140,3 +178,38 @@ def test_time_grows_with_the_text_and_not_with_its_square(unit):
 
     small = max(min(seconds(million[: 10**6 // 16]) for _ in range(2)), 2e-3)
     assert seconds(million) < 16 * 4 * small  # a quadratic pattern takes 256 times as long
+
+
+def test_a_resource_is_redacted_once_and_the_host_keeps_its_own():
+    own = {"service.name": "agent", "owner": "bob@example.com", "note": "password=hunter2x", "process.pid": 1311}
+    resource = Resource(own, "https://schema.example/1.3")
+    sent = outgoing_resource(resource)
+    assert dict(sent.attributes) == {
+        "service.name": "agent",
+        "owner": "[email]",
+        "note": "password=[token]",
+        "process.pid": 1311,
+    }
+    assert sent.schema_url == "https://schema.example/1.3"
+    assert dict(resource.attributes) == own
+    assert outgoing_resource(resource) is sent
+    assert outgoing_resource(Resource({"owner": "eve"})) is not sent
+
+
+def test_labels_of_metrics_are_redacted():
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    metrics = Metrics(provider.get_meter("test"))
+    for rule in ("PII_FOUND", "password=hunter2hunter2"):
+        metrics.record(
+            instruments.DETECTIONS,
+            13,
+            {GEN_AI_AGENT_NAME: "bob@example.com", DETECTION_RULE: rule, "other": "left out"},
+        )
+    data = reader.get_metrics_data()
+    points = [p for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics for p in m.data.data_points]
+    assert [dict(point.attributes) for point in points] == [
+        {GEN_AI_AGENT_NAME: "[email]", DETECTION_RULE: "PII_FOUND"},
+        {GEN_AI_AGENT_NAME: "[email]", DETECTION_RULE: "password=[token]"},
+    ]
+    provider.shutdown()
