@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tachograph.intent import Intents
+
 if TYPE_CHECKING:
     from tachograph.patterns.tool import ToolCall
 
-_WAITING = 100  # bound of memory: calls of one tool that were looked at and have not started
 _CALLS = 10_000  # bound of memory: tool calls, documents and arguments that one run remembers
 
 
@@ -30,6 +31,7 @@ class RunContext:
     tokens, `cost` US dollars of the priced calls, `unpriced` the calls without a price. `hits` are the budgets (type,
     scope) that were hit, and whether a degraded mode was entered since; `denied` the guardrails by call that denied it
     last; `prompted` and `enforced` the places (stage, call before a tool) of checkpoints in prompts and of all others.
+    `resumed` says that an earlier part of the run saw what this part cannot know.
     """
 
     id: str
@@ -54,43 +56,27 @@ class RunContext:
     prompted: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     enforced: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     authorized: dict[str, str] = field(default_factory=dict[str, str])
-    _expected: dict[str, deque[str]] = field(default_factory=dict[str, deque[str]])
-    _asked: set[tuple[str, str | None]] = field(default_factory=set[tuple[str, str | None]])
+    resumed: bool = False
+    ended: bool = False
+    _intents: Intents = field(default_factory=Intents)
 
-    def call_in_question(self, tool: str, fresh: str, named: str | None = None, asker: str | None = None) -> str:
-        """The id of the call of `tool` that a checkpoint or approval is about: the one it names, or one made up for it.
-
-        Inside of a call of the tool it is that call. Else, where it names none, the first that asks gets `fresh` and
-        whatever else asks before the tool runs the same one; an `asker` that asks again asks about another call.
-        """
+    def call_in_question(
+        self, tool: str, fresh: str, named: str | None = None, asker: str | None = None, arguments: str | None = None
+    ) -> str:
+        """The id of the call of `tool` that a checkpoint or approval is about; inside of a call of it, that call."""
         under_way = CALLING.get()
-        if named is None and under_way is not None and under_way.tool == tool and under_way.call_id is not None:
+        inside = under_way is not None and (named == under_way.call_id or (named is None and under_way.tool == tool))
+        if under_way is not None and under_way.call_id is not None and inside:
             return under_way.call_id
-        waiting = self._expected.setdefault(tool, deque(maxlen=_WAITING))
-        if named is not None:
-            if named not in waiting and (under_way is None or under_way.call_id != named):
-                waiting.append(named)
-            return named
-        if not waiting or (waiting[-1], asker) in self._asked:
-            waiting.append(fresh)
-        if asker is not None and len(self._asked) < _CALLS:
-            self._asked.add((waiting[-1], asker))
-        return waiting[-1]
+        return self._intents.about(tool, fresh, named, asker, arguments)
 
-    def claim_call(self, tool: str, fresh: str, named: str | None = None) -> str:
-        """The id of the call that starts now: the one it names, else the one that was expected first, else `fresh`."""
-        waiting = self._expected.get(tool)
-        if named is not None:
-            if waiting and named in waiting:
-                waiting.remove(named)
-            return named
-        return waiting.popleft() if waiting else fresh
+    def claim_call(self, tool: str, fresh: str, named: str | None = None, arguments: str | None = None) -> str:
+        """The id of the call that starts now; see `Intents.claim`."""
+        return self._intents.claim(tool, fresh, named, arguments)
 
     def drop_call(self, tool: str, call_id: str) -> None:
-        """Forgets an expected call: it was denied and will not run."""
-        waiting = self._expected.get(tool)
-        if waiting and call_id in waiting:
-            waiting.remove(call_id)
+        """Forgets an intended call: it was denied and will not run."""
+        self._intents.drop(tool, call_id)
 
     def check_call(self, call_id: str, guardrail: str, decision: str) -> None:
         """Notes what a checkpoint before a tool decided; a guardrail that denied may think better of it."""
@@ -124,8 +110,9 @@ CALLING: ContextVar[ToolCall | None] = ContextVar("tachograph_tool", default=Non
 
 
 def current() -> RunContext | None:
-    """The run that this thread or task works for, or None."""
-    return RUNNING.get()
+    """The run that this thread or task works for, or None; one that has ended is nobody's run any more."""
+    run = RUNNING.get()
+    return None if run is None or run.ended else run
 
 
 def current_tool() -> ToolCall | None:
@@ -135,5 +122,5 @@ def current_tool() -> ToolCall | None:
 
 def run_id() -> str | None:
     """The current run's id, to be put in the host's own records; None outside a run."""
-    run = RUNNING.get()
+    run = current()
     return run.id if run is not None else None

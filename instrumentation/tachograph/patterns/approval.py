@@ -63,11 +63,11 @@ class Approval(Recording):
     @override
     def opened(self, recorder: Recorder) -> None:
         run, call_id = current(), self._call_id
+        arguments = recorder.hashed(self._arguments) if self._arguments is not None else None
         if run is not None:
-            call_id = run.call_in_question(self._tool, recorder.new_id("call"), call_id)
+            call_id = run.call_in_question(self._tool, recorder.new_id("call"), call_id, arguments=arguments)
         self.attributes |= {n.APPROVAL_ID: self._id or recorder.new_id("approval"), n.GEN_AI_TOOL_CALL_ID: call_id}
-        if self._arguments is not None:
-            self.attributes[n.TOOL_ARGUMENTS_HASH] = recorder.hashed(self._arguments)
+        self.attributes[n.TOOL_ARGUMENTS_HASH] = arguments
         self._pending(recorder, 1)
 
     def _pending(self, recorder: Recorder, change: int) -> None:
@@ -104,7 +104,7 @@ class Approval(Recording):
     def _decide(self, status: str, by: str, role: str | None) -> None:
         if self.recorder is None:
             return
-        approver = self.recorder.hashed(by)
+        approver = str(self.recorder.hashed(str(by)))
         if approver not in self._approvers:
             self._approvers.append(approver)
         self.attributes |= {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from tachograph.patterns.values import word
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
@@ -26,16 +27,19 @@ def evidence(
     producer: str | None = None,
     time: datetime | str | None = None,
 ) -> None:
-    """Says what `claim` rests on: a tool call's id or a document's as `ref`, what produced it and when."""
+    """Says what `claim` rests on: a tool call's id or a document's as `ref`, what produced it and when.
+
+    `claim` is an id; a claim in words is recorded as a hash.
+    """
     recorder = covering("evidence")
     if recorder is None:
         return
     resolved = bool(producer and time) and _exists(current(), source, ref)
     entry = {
-        n.EVIDENCE_CLAIM: claim,
+        n.EVIDENCE_CLAIM: word(claim) or recorder.hashed(claim),
         n.EVIDENCE_SOURCE_TYPE: source,
         n.EVIDENCE_SOURCE_REF: ref,
-        n.EVIDENCE_PRODUCER: producer,
+        n.EVIDENCE_PRODUCER: word(producer, "unnamed"),
         n.EVIDENCE_TIME: time.isoformat() if isinstance(time, datetime) else time,
         n.EVIDENCE_RESOLUTION: "resolved" if resolved else "unresolved",
     }

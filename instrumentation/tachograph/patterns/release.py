@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tachograph.patterns.values import double
+from tachograph.patterns.values import double, word
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
@@ -47,10 +47,10 @@ def evaluation(
     entry = {
         n.GEN_AI_EVALUATION_NAME: name,
         n.GEN_AI_EVALUATION_SCORE_VALUE: double(score),
-        n.GEN_AI_EVALUATION_SCORE_LABEL: label,
+        n.GEN_AI_EVALUATION_SCORE_LABEL: word(label, "other"),
         n.EVALUATION_SUITE: suite,
         n.EVALUATION_CASE_ID: case_id,
-        n.ERROR_TYPE: error,
+        n.ERROR_TYPE: word(error, "error"),
     }
     recorder.event(n.EVENT_GEN_AI_EVALUATION_RESULT, entry)
     recorder.metrics.record(instruments.EVALUATION_RESULTS, 1, {**recorder.common(), **entry})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from typing_extensions import override
 
 from tachograph.hook import Hook
-from tachograph.patterns.values import reason_text
+from tachograph.patterns.values import reason_text, word
 from tachograph.recording import Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
@@ -62,7 +62,7 @@ class Route(Recording):
     def choose(self, selected: str | None, *, reason: str | None = None, outcome: str | None = None) -> None:
         """Says what it chose and why; `outcome` is selected, fallback, none or rejected."""
         self.attributes |= {
-            n.ROUTING_SELECTED: selected,
+            n.ROUTING_SELECTED: word(selected, "unnamed"),
             n.ROUTING_REASON: reason_text(reason),
             n.ROUTING_OUTCOME: outcome or ("none" if selected is None else "selected"),
         }

@@ -74,7 +74,9 @@ class Run(Recording):
             n.RELEASE_TRACK: self._track or recorder.track,
         }
         common = {name: value for name, value in common.items() if value is not None}
-        self.context = RunContext(str(common[n.RUN_ID]), agent, str(common[n.WORKFLOW]), self._tier, common)
+        self.context = RunContext(
+            str(common[n.RUN_ID]), agent, str(common[n.WORKFLOW]), self._tier, common, resumed=self._id is not None
+        )
         recorder.cover("run", agent)
         self.attributes |= {**common, n.GEN_AI_OPERATION_NAME: "invoke_agent", n.RUN_TIER: self._tier}
         self.attributes[n.SAMPLE_RATE] = recorder.sample_rate
@@ -106,14 +108,21 @@ class Run(Recording):
         }
 
     @override
+    def finish(self, error: BaseException | None, ended: int | None = None) -> None:
+        try:
+            super().finish(error, ended)
+        finally:
+            if self.context is not None and self.kind == "run":
+                self.context.ended = True  # a task that outlives the run is not in it any more
+
+    @override
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
         run = self.context
         if run is None or self.kind == "step":
             return
-        turns = run.turns or run.llm_calls
         self.attributes |= {
             **run.common,
-            n.RUN_TURNS: turns,
+            n.RUN_TURNS: run.turns or run.llm_calls,
             n.RUN_TIER: run.tier,
             n.RUN_HOOKS: recorder.hooks(run.agent),
         }
@@ -131,11 +140,14 @@ class Run(Recording):
                 if not answered:
                     recorder.detect("budget_no_degraded")
         labels = {**run.common, n.RUN_OUTCOME: outcome, n.RUN_TIER: run.tier, n.RUN_STOP_REASON: reason}
+        self._record(recorder, run, seconds, labels)
+
+    def _record(self, recorder: Recorder, run: RunContext, seconds: float, labels: dict[str, object]) -> None:
         record = recorder.metrics.record
         record(instruments.RUNS, 1, labels)
         record(instruments.RUN_DURATION, seconds, labels)
         record(instruments.RUN_STOPS, 1, labels)
-        record(instruments.RUN_TURNS, turns, labels)
+        record(instruments.RUN_TURNS, run.turns or run.llm_calls, labels)
         if run.llm_calls and not run.unpriced:
             record(instruments.RUN_COST, run.cost, labels)
         confidence = self.attributes.get(n.ANSWER_CONFIDENCE)

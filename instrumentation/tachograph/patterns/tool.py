@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from typing_extensions import override
 
 from tachograph.hook import Hook
-from tachograph.patterns.values import double
+from tachograph.patterns.values import double, word
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
@@ -31,16 +31,21 @@ NOT_EXECUTED = frozenset({"denied", "invalid_input", "not_executed"})
 
 
 class ToolCall(Recording):
-    """One call of a tool, whatever came of it."""
+    """One call of a tool, whatever came of it.
+
+    Guessed calls are those that a naming convention saw. A hand-written hook for the same tool inside of one is the
+    same call, and what it says comes before what was read: one call is counted once.
+    """
 
     hook = "tool"
     kind = "tool"
+    _guessed = False
 
     def __init__(
         self,
         name: str,
         *,
-        effect: Effect = "read",
+        effect: Effect | None = "read",
         tier: int | None = None,
         call_id: str | None = None,
         arguments: object = None,
@@ -64,7 +69,6 @@ class ToolCall(Recording):
             n.ACTOR_ROLE: role,
             n.TOOL_TIMEOUT: double(timeout),
         }
-        self._documents: tuple[str, ...] = ()
         self._unchecked = False
         self._approvers = 0
 
@@ -84,15 +88,43 @@ class ToolCall(Recording):
         return str(found) if found is not None else None
 
     @override
+    def begin(self) -> None:
+        outer = current_tool()
+        if outer is not None and outer._guessed and not self._guessed and outer.tool == self.tool:  # noqa: SLF001 - one of us
+            outer._told(self)  # noqa: SLF001 - one of us
+        else:
+            super().begin()
+
+    def _told(self, inner: ToolCall) -> None:
+        """Takes over what a hand-written hook says of this call; what it says later is said of this call too."""
+        said = {name: value for name, value in inner.attributes.items() if value is not None}
+        if said.get(n.TOOL_EFFECT) == "read" and self.attributes.get(n.TOOL_EFFECT) is not None:
+            said = {name: value for name, value in said.items() if name not in {n.TOOL_EFFECT, n.TOOL_TIER}}
+        self.attributes |= said
+        inner.attributes = self.attributes
+        if self.recorder is None:
+            return
+        if self.attributes.get(n.TOOL_EFFECT) is not None:
+            self.recorder.cover("tool.effect")
+        if inner._key is not None:
+            self._key = inner._key
+            self.attributes[n.TOOL_IDEMPOTENCY_KEY_HASH] = self.recorder.hashed(inner._key)
+            self._keyed = True
+            self.recorder.cover("tool.idempotency")
+
+    @override
     def opened(self, recorder: Recorder) -> None:
         attributes, run = self.attributes, current()
         tool, fresh = str(attributes[n.GEN_AI_TOOL_NAME]), recorder.new_id("call")
-        call_id = run.claim_call(tool, fresh, self._call_id) if run is not None else self._call_id or fresh
-        attributes[n.GEN_AI_TOOL_CALL_ID] = call_id
+        arguments = recorder.hashed(self._arguments) if self._arguments is not None else None
+        call_id = self._call_id or fresh
+        if run is not None:
+            call_id = run.claim_call(tool, fresh, self._call_id, arguments)
+        attributes |= {n.GEN_AI_TOOL_CALL_ID: call_id, n.TOOL_ARGUMENTS_HASH: arguments}
         if self._keyed:
             recorder.cover("tool.idempotency")
-        if self._arguments is not None:
-            attributes[n.TOOL_ARGUMENTS_HASH] = recorder.hashed(self._arguments)
+        if attributes[n.TOOL_EFFECT] is not None:
+            recorder.cover("tool.effect")
         if self._key is not None:
             attributes[n.TOOL_IDEMPOTENCY_KEY_HASH] = recorder.hashed(self._key)
         if run is not None:
@@ -132,9 +164,8 @@ class ToolCall(Recording):
     @guarded("tool", None)
     def result(self, value: object = None, *, bytes: int | None = None, documents: Iterable[str] = ()) -> None:
         """Says what came back: its size is recorded, never its content; `documents` are ids that evidence may cite."""
-        self._documents = tuple(documents)
         size = bytes if bytes is not None else len(value) if isinstance(value, str | bytearray) else None
-        self.attributes |= {n.TOOL_RESULT_BYTES: size, n.TOOL_DOCUMENTS: list(self._documents) or None}
+        self.attributes |= {n.TOOL_RESULT_BYTES: size, n.TOOL_DOCUMENTS: list(documents) or None}
 
     @guarded("tool", None)
     def replayed(self) -> None:
@@ -155,8 +186,8 @@ class ToolCall(Recording):
 
     @override
     def returned(self, value: object) -> None:
-        if n.TOOL_RESULT_BYTES not in self.attributes and isinstance(value, str | bytes):
-            self.attributes[n.TOOL_RESULT_BYTES] = len(value)
+        if n.TOOL_RESULT_BYTES not in self.attributes and issubclass(type(value), str | bytes):
+            self.attributes[n.TOOL_RESULT_BYTES] = len(cast("str | bytes", value))
 
     @override
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
@@ -172,7 +203,7 @@ class ToolCall(Recording):
             if attributes.get(name) is not None:
                 recorder.cover(hook)
         if run is not None:
-            run.remember_call(str(self.call_id), self._documents)
+            run.remember_call(str(self.call_id), _documents(attributes))
             self._detect_loop(recorder, run)
         self._record(recorder, outcome, seconds)
         if outcome not in NOT_EXECUTED:
@@ -196,12 +227,13 @@ class ToolCall(Recording):
         if outcome == "success" and attributes.get(n.TOOL_OUTPUT_RESULT) in {None, "skipped"}:
             recorder.detect("output_unvalidated")
         self._detect_key(recorder, outcome)
+        if run is None or not run.resumed:  # what an earlier part of a run checked and approved, the store knows
+            if self._unchecked:
+                recorder.detect("tool_unchecked")
+            if attributes[n.TOOL_EFFECT] in WRITES and self._approvers < _needed(attributes):
+                recorder.detect("write_unapproved")
         if run is None:
             return
-        if self._unchecked:
-            recorder.detect("tool_unchecked")
-        if attributes[n.TOOL_EFFECT] in WRITES and self._approvers < _needed(attributes):
-            recorder.detect("write_unapproved")
         approvals = run.approvals.get(str(self.call_id), [])
         if any(_changed(approval, attributes.get(n.TOOL_ARGUMENTS_HASH)) for approval in approvals):
             recorder.detect("approval_args_changed")
@@ -224,6 +256,11 @@ class ToolCall(Recording):
         tenant = recorder.common().get(n.TENANT_ID, "")
         if executed and recorder.executed_before(f"{tenant}\0{self.attributes[n.GEN_AI_TOOL_NAME]}\0{key}"):
             recorder.detect("key_executed_twice")
+
+
+def _documents(attributes: dict[str, object]) -> tuple[str, ...]:
+    found = attributes.get(n.TOOL_DOCUMENTS)
+    return tuple(str(one) for one in found) if isinstance(found, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - a list of strings
 
 
 def _needed(attributes: dict[str, object]) -> int:
@@ -295,7 +332,7 @@ def retry(attempt: int, *, backoff: float | None = None, error: BaseException | 
     about: dict[str, object] = (
         {} if call is None else {name: call.attributes[name] for name in (n.GEN_AI_TOOL_NAME, n.GEN_AI_TOOL_CALL_ID)}
     )
-    kind = type(error).__qualname__ if isinstance(error, BaseException) else error
+    kind = type(error).__qualname__ if isinstance(error, BaseException) else word(error, "error")
     entry = {**about, n.TOOL_ATTEMPT: attempt, n.RETRY_BACKOFF: double(backoff), n.ERROR_TYPE: kind}
     recorder.event(n.EVENT_TOOL_RETRY, entry)
     recorder.metrics.record(instruments.TOOL_RETRIES, 1, {**recorder.common(), **entry})

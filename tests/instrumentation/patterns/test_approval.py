@@ -81,3 +81,44 @@ def test_a_failing_audit_log_is_counted_and_the_approval_unaudited():
     assert recorded.events("tachograph.audit.recorded") == []
     assert recorded.metric("tachograph.audit.entries", tachograph_audit_result="failed") == 1
     assert recorded.detections() == {"approval_unaudited": 1}
+
+
+def test_a_batch_is_approved_first_and_run_then_in_any_order():
+    with recording() as recorded, tachograph.run():
+        for amount in (13, 17):
+            with tachograph.approval("pay", arguments={"amount": amount}) as ask:
+                ask.shown(amount)
+                ask.approve("eve")
+        for amount in (17, 13):
+            with tachograph.tool("pay", effect="write", arguments={"amount": amount}, idempotency_key=str(amount)):
+                pass
+    assert recorded.detections() == {}
+
+
+def test_a_resumed_run_does_not_judge_what_its_first_part_saw():
+    def pay() -> None:
+        with tachograph.tool("pay", effect="write", call_id="call-13", idempotency_key="k-13"):
+            pass
+
+    with recording() as recorded:
+        with tachograph.run() as first:
+            with tachograph.approval("pay", call_id="call-13") as ask:
+                ask.shown("13")
+                ask.approve("eve")
+            first.suspend()
+        with tachograph.run(id=first.id):
+            pay()
+        assert recorded.detections() == {}
+        with tachograph.run():
+            pay()
+    assert recorded.detections()["write_unapproved"] == 1
+
+
+def test_a_write_outside_of_any_run_is_judged_too():
+    with recording() as recorded:
+        with tachograph.approval("pay") as ask:
+            ask.shown("13")
+            ask.approve("eve")
+        with tachograph.tool("pay", effect="write", idempotency_key="k-13"):
+            pass
+    assert recorded.detections() == {"write_unapproved": 1}

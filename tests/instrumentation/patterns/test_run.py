@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -133,3 +134,49 @@ def test_a_runs_tier_is_the_highest_of_what_it_was_said_to_be_and_of_its_tool_ca
             pass
     assert recorded.values("run", "tachograph.run.tier") == [1, 2]
     assert recorded.metric("tachograph.runs", tachograph_run_tier=2) == 1
+
+
+def test_calls_in_a_thread_pool_belong_to_the_run_that_submitted_them():
+    def work(name: str) -> str | None:
+        with tachograph.tool(name):
+            return tachograph.run_id()
+
+    async def main() -> str | None:
+        with tachograph.run() as run:
+            loop = asyncio.get_running_loop()
+            assert await loop.run_in_executor(pool, work, "b") == run.id
+        return await asyncio.get_running_loop().run_in_executor(pool, work, "c")
+
+    original = ThreadPoolExecutor.submit
+    with recording() as recorded, ThreadPoolExecutor(1) as pool:
+        with tachograph.run() as run:
+            assert pool.submit(work, "a").result() == run.id
+        assert asyncio.run(main()) is None
+    parents = {span["name"]: span["parent"] for span in recorded.spans("tool")}
+    assert parents == {
+        "execute_tool a": "invoke_agent agent",
+        "execute_tool b": "invoke_agent agent",
+        "execute_tool c": None,
+    }
+    assert ThreadPoolExecutor.submit is original
+
+
+def test_a_task_that_outlives_its_run_begins_runs_of_its_own():
+    async def worker(questions: asyncio.Queue[str]) -> None:
+        while await questions.get() != "stop":
+            with tachograph.run():
+                pass
+
+    async def main() -> None:
+        questions: asyncio.Queue[str] = asyncio.Queue()
+        with tachograph.run():
+            task = asyncio.create_task(worker(questions))
+            await asyncio.sleep(0)
+        for question in ("a", "b", "stop"):
+            await questions.put(question)
+        await task
+
+    with recording() as recorded:
+        asyncio.run(main())
+    assert recorded.metric("tachograph.runs") == 3
+    assert len(set(recorded.values("run", "tachograph.run.id"))) == 3

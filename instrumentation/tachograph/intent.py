@@ -1,0 +1,71 @@
+"""The tool calls that a run intends: looked at by a checkpoint or an approval, and not started yet.
+
+Agents rarely carry a call's id from its check to its execution. What was checked, approved and run is then matched by
+the tool's name, by the hash of the arguments where both sides show them, and else in the order of asking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_WAITING = 100  # bound of memory: calls of one tool that were looked at and have not started
+
+
+@dataclass(slots=True)
+class Intent:
+    """One intended call: who asked about it, and the arguments that it was asked about with."""
+
+    call_id: str
+    arguments: str | None
+    askers: set[str] = field(default_factory=set[str])
+
+    def may_be(self, asker: str | None, arguments: str | None) -> bool:
+        """Whether a question can be about this call: other arguments or the same guardrail again mean another one."""
+        same = self.arguments is None or arguments is None or self.arguments == arguments
+        return same and (asker is None or asker not in self.askers)
+
+
+@dataclass(slots=True)
+class Intents:
+    """All intended calls of a run, by tool."""
+
+    _waiting: dict[str, list[Intent]] = field(default_factory=dict[str, list[Intent]])
+
+    def about(
+        self, tool: str, fresh: str, named: str | None = None, asker: str | None = None, arguments: str | None = None
+    ) -> str:
+        """The id of the call of `tool` that a question is about: the one it names, a waiting one, else `fresh`."""
+        waiting = self._waiting.setdefault(tool, [])
+        if named is not None:
+            found = next((intent for intent in waiting if intent.call_id == named), None)
+        else:
+            alike = [intent for intent in reversed(waiting) if intent.may_be(asker, arguments)]
+            found = next((i for i in alike if arguments is not None and i.arguments == arguments), None)
+            found = found or next(iter(alike), None)
+        if found is None:
+            found = Intent(named or fresh, arguments)
+            waiting.append(found)
+            del waiting[:-_WAITING]
+        found.arguments = found.arguments or arguments
+        if asker is not None:
+            found.askers.add(asker)
+        return found.call_id
+
+    def claim(self, tool: str, fresh: str, named: str | None = None, arguments: str | None = None) -> str:
+        """The id of the call that starts now: the one it names, else the waiting one that it fits, else `fresh`."""
+        waiting = self._waiting.get(tool) or []
+        if named is not None:
+            self.drop(tool, named)
+            return named
+        exact = (i for i in waiting if arguments is not None and i.arguments == arguments)
+        found = next(exact, None) or next(iter(waiting), None)
+        if found is None:
+            return fresh
+        waiting.remove(found)
+        return found.call_id
+
+    def drop(self, tool: str, call_id: str) -> None:
+        """Forgets an intended call: it runs, or it was denied and will not."""
+        waiting = self._waiting.get(tool)
+        if waiting:
+            waiting[:] = [intent for intent in waiting if intent.call_id != call_id]
