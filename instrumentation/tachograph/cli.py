@@ -7,6 +7,7 @@ behind it imports the standard library only, so `--help` works in a base-only in
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points, version
@@ -34,6 +35,14 @@ def commands(only: str | None = None) -> dict[str, Command]:
     found = {entry.name: entry for entry in entry_points(group="tachograph.commands")}
     wanted = [only] if only in found else sorted(found)
     return {name: found[name].load() for name in wanted}
+
+
+def port(text: str) -> int:
+    """The type of an argument that is a port."""
+    number = int(text) if text.isdecimal() else -1
+    if not 0 <= number <= 65535:  # noqa: PLR2004 - the range of ports
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; a port is a number from 0 to 65535")
+    return number
 
 
 def require(*modules: str) -> None:
@@ -70,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"{needs}: pip install 'tachograph[{command.extra}]'")
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `| head` has seen enough: what is left goes nowhere, also at the interpreter's end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _say(sentence: str) -> int:

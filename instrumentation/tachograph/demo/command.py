@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tachograph.cli import Command
+from tachograph.cli import Command, port
 from tachograph.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metrics-out", type=Path, metavar="FILE", help="write the last /metrics of the agents here")
     parser.add_argument("--pace", type=float, metavar="SECONDS", help="go on for ever: a run every so many seconds")
     parser.add_argument("--home", metavar="DIR", help="the store's folder (default: a new temporary one)")
-    parser.add_argument("--port", type=int, default=4318, help="OTLP over HTTP (default: 4318, else a free one)")
-    parser.add_argument("--app-port", type=int, default=8501, help="the app (default: 8501, else a free one)")
+    parser.add_argument("--port", type=port, default=4318, help="OTLP over HTTP (default: 4318, else a free one)")
+    parser.add_argument("--app-port", type=port, default=8501, help="the app (default: 8501, else a free one)")
 
 
 def _run(arguments: argparse.Namespace) -> int:

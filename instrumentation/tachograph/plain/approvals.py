@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from typing_extensions import override
 
 from tachograph.patterns.approval import Approval, Mode
-from tachograph.plain.checks import UNNAMED, call_id, forget_under_way, in_question
-from tachograph.plain.reading import flag, items, name, one_of, parts, read, text
+from tachograph.plain.checks import UNNAMED, call_id, forget_under_way, in_question, said_tool
+from tachograph.plain.reading import flag, items, label, name, one_of, parts, read, text
 from tachograph.plain.tools import arguments, contract
 from tachograph.recording import Recording
 from tachograph.registry import names as n
@@ -46,7 +46,7 @@ class ObservedApproval(Approval):
 def approval(call: Call) -> Approval:
     """A request for approval; what would change was shown where a diff or preview is an argument."""
     tool, named = in_question(call)
-    _, tier = contract(call, tool)
+    _, tier = contract(call, said_tool(call) or tool)
     step = ObservedApproval(
         tool,
         tier=1 if tier is None else tier,
@@ -110,5 +110,5 @@ class AuditEntry(Recording):
 def audit_entry(call: Call) -> AuditEntry:
     """An audit entry: of an approval, an override or a gate where it says so, else of a write."""
     action = one_of(call.argument("action", "kind", "event"), _ACTIONS) or "write"
-    tool = name(call.argument("tool", "tool_name", "call"), "tool", "name", "tool_name")
+    tool = label(name(call.argument("tool", "tool_name", "call"), "tool", "name", "tool_name"))
     return AuditEntry(action, tool, call_id(call))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 from typing_extensions import override
 
 from tachograph.patterns.cache import CacheAccess, CacheScope
-from tachograph.plain.reading import attribute, entries, items, one_of, read, text
+from tachograph.plain.reading import attribute, entries, is_a, is_data, items, one_of, read, text
 from tachograph.plain.runs import progress
 from tachograph.registry import names as n
 from tachograph.run import current
@@ -33,9 +33,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
 }
 TENANT = ("tenant", "tenant_id")
 
-_NO_KEY = frozenset(
-    {"value", "val", "data", "default", "result", "answer", "response", "ttl", "expire", "expires", "timeout"}
-)
+_VALUES = frozenset({"value", "val", "data", "result", "answer", "response"})
+_NO_KEY = _VALUES | {"default", "ttl", "expire", "expires", "timeout"}
 _SCOPES = get_args(CacheScope)
 _UNTOLD: Final = object()  # stands for a part of a key that has no value to compare
 _ENTRIES = 10_000  # bound of memory: entries whose writer is remembered
@@ -82,8 +81,8 @@ class ObservedAccess(CacheAccess):
             text(read(call.instance, "name")) or type(call.instance).__name__,
             operation=operation,
             scope=cast("CacheScope", scope),
-            key=_key(call),
-            parts=_parts(call, self._tenant),
+            key=_key(_keys(call, operation)),
+            parts=_parts(call, _keys(call, operation), self._tenant),
         )
 
     @property
@@ -130,12 +129,16 @@ def _tenant() -> str | None:
     return text(run.common.get(n.TENANT_ID)) if run is not None else None
 
 
-def _keys(call: Call) -> dict[str, Any]:
-    return {name: value for name, value in call.arguments.items() if name not in _NO_KEY}
+def _keys(call: Call, operation: Operation) -> dict[str, Any]:
+    """The arguments that make the key; what is stored is named like a value, or comes last."""
+    keys = {name: value for name, value in call.arguments.items() if name not in _NO_KEY}
+    if operation == "store" and len(keys) > 1 and not any(name in _VALUES for name in call.arguments):
+        keys.popitem()
+    return keys
 
 
-def _key(call: Call) -> object:
-    keys = [_plain(key) for key in _keys(call).values()]
+def _key(named: dict[str, Any]) -> object:
+    keys = [_plain(key) for key in named.values()]
     if _UNTOLD in keys:
         return None
     return keys[0] if len(keys) == 1 else keys
@@ -143,21 +146,20 @@ def _key(call: Call) -> object:
 
 def _plain(key: Any) -> Any:
     """The key in strings, numbers, lists and dicts, so that equal hashes mean equal keys; _UNTOLD for other objects."""
-    if isinstance(key, bytes):
+    if is_a(key, bytes):
         return key.hex()
-    if key is None or isinstance(key, str | int | float):
+    if key is None or is_a(key, str, int, float):
         return key
-    if dataclasses.is_dataclass(key):
+    if is_data(key):
         return _plain({each.name: attribute(key, each.name) for each in dataclasses.fields(key)})
     keyed = entries(key)
     pieces = [_plain(piece) for piece in (keyed.values() if keyed is not None else items(key) or ())]
-    if _UNTOLD in pieces or isinstance(key, set | frozenset) or (keyed is None and items(key) is None):
+    if _UNTOLD in pieces or is_a(key, set, frozenset) or (keyed is None and items(key) is None):
         return _UNTOLD
     return pieces if keyed is None else dict(zip(keyed, pieces, strict=True))
 
 
-def _parts(call: Call, tenant: str | None) -> list[str] | None:
-    keys = _keys(call)
+def _parts(call: Call, keys: dict[str, Any], tenant: str | None) -> list[str] | None:
     parts = [_part(name) for name in keys] if len(keys) != 1 else _key_parts(next(iter(keys.values())), tenant)
     if parts is not None and "tenant" not in parts and read(call.instance, *TENANT) is not None:
         parts = ["tenant", *parts]  # a cache of one tenant's own
@@ -167,12 +169,12 @@ def _parts(call: Call, tenant: str | None) -> list[str] | None:
 def _key_parts(key: Any, tenant: str | None) -> list[str] | None:
     keyed = entries(key)
     fields = [str(name) for name in keyed] if keyed is not None else list(items(attribute(key, "_fields")) or ())
-    if dataclasses.is_dataclass(key):
+    if is_data(key):
         fields = [each.name for each in dataclasses.fields(key)]
     if fields:
         return [_part(name) for name in fields]
-    pieces = (key,) if isinstance(key, str) else items(key) or ()
-    written = [piece for piece in pieces if isinstance(piece, str)]
+    pieces = (key,) if is_a(key, str) else items(key) or ()
+    written = [piece for piece in pieces if is_a(piece, str)]
     if tenant is not None and any(tenant in piece for piece in written):
         return ["tenant"]
     opaque = not written or any(_OPAQUE.search(piece) for piece in written)

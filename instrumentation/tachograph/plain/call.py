@@ -82,12 +82,14 @@ def called(place: Place, arguments: BoundArguments) -> Call:
 class Convention:
     """What a name stands for: the hook, the step that a call is, and what the returned value says about it.
 
-    `covers` are further hooks of the registry that are installed with it.
+    `nested` tells a call's step of another call of the hook inside of it, which then is the one that counts; without it
+    the outer call counts. `covers` are further hooks of the registry that are installed with it.
     """
 
     hook: str
     step: Callable[[Call], Recording | None]
     read: Callable[[Any, Call, object], None] | None = None
+    nested: Callable[[Any, Any], None] | None = None
     covers: tuple[str, ...] = ()
 
 
@@ -116,8 +118,10 @@ class Observed(Recording):
         if step is None:
             return
         self.outer = _open.get()
-        if self.outer is not None and (owner := _passed_on(self, step, self.outer)) is not None:
-            self.outer = owner
+        around = _around(self)
+        if around is not None and self._convention.nested is not None:
+            self._convention.nested(around.step, step)
+        elif around is not None and _passed_on(self, step, around):
             return
         step.carry(_open, self)
         self.step = step
@@ -135,11 +139,8 @@ class Observed(Recording):
 
     @override
     def returned(self, value: object) -> None:
-        step = self.step
-        if step is None and self.hook == "llm" and self.outer is not None:
-            step = self.outer.step  # what the inner call used is what the outer call used
-        if step is not None and self._convention.read is not None:
-            self._convention.read(step, self.call, value)
+        if self.step is not None and self._convention.read is not None:
+            self._convention.read(self.step, self.call, value)
 
     @override
     def finish(self, error: BaseException | None, ended: int | None = None) -> None:
@@ -149,19 +150,23 @@ class Observed(Recording):
 
 _open: ContextVar[Observed | None] = ContextVar("tachograph_call", default=None)
 
-_ONE_OWNER = frozenset({"tool", "llm", "approval"})  # hooks whose steps are counted at exactly one level
+_ONE_OWNER = frozenset({"tool", "approval"})  # hooks whose steps are counted at exactly one level
 _APART = frozenset({"run", "step", "tool", "llm", "delegate"})  # below these the same kind of call is another call
 
 
-def _passed_on(call: Observed, step: Recording, around: Observed | None) -> Observed | None:
+def _around(call: Observed) -> Observed | None:
+    """The call of the same hook that this one is a part of, if there is one."""
+    around = call.outer
     while around is not None and around.hook != call.hook and around.hook not in _APART:
         around = around.outer
-    if around is None or around.hook != call.hook or around.step is None or around.call.place is call.call.place:
-        return None
+    return around if around is not None and around.hook == call.hook and around.step is not None else None
+
+
+def _passed_on(call: Observed, step: Recording, around: Observed) -> bool:
+    if around.step is None or around.call.place is call.call.place:
+        return False
     same_subject = around.step.attributes.get(n.GEN_AI_TOOL_NAME) == step.attributes.get(n.GEN_AI_TOOL_NAME)
-    if (call.hook in _ONE_OWNER and same_subject) or _is_super(call.call, around.call):
-        return around
-    return None
+    return (call.hook in _ONE_OWNER and same_subject) or _is_super(call.call, around.call)
 
 
 def _is_super(inner: Call, outer: Call) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from tachograph.patterns.checkpoint import Checkpoint
-from tachograph.plain.reading import name, read, text
+from tachograph.plain.reading import label, name, read, text
 from tachograph.plain.runs import progress
 from tachograph.plain.verdict import verdict
 from tachograph.recording import Recording
@@ -30,6 +30,11 @@ CALL_ID = ("call_id", "tool_call_id")
 
 def tool_name(call: Call) -> str | None:
     """The tool that a call is about, from `tool`, `name`, `tool_name` …, or such a field of the call it is given."""
+    return label(said_tool(call))
+
+
+def said_tool(call: Call) -> str | None:
+    """The tool as the call says it, under which the agent's own table has it; it may be free text."""
     given, first = call.argument(*TOOL), call.first()
     found = name(given, *_TOOL_FIELDS) or name(read(given, "function"), "name")
     if found is not None:
@@ -122,7 +127,7 @@ def result_check(call: Call) -> Checkpoint:
     """A checkpoint on a tool's result: of the tool it is given, or of the latest that ran."""
     tool = name(call.argument("tool", "tool_name", "name"), *_TOOL_FIELDS)
     subject = call.argument("call", "tool_call")
-    tool = tool or text(read(subject, *_TOOL_FIELDS))
+    tool = label(tool or text(read(subject, *_TOOL_FIELDS)))
     given = text(call.argument(*CALL_ID)) or text(read(subject, *CALL_ID, "id"))
     return ResultCheck(call.place.name, stage="post_tool", tool=tool, call_id=given)
 
@@ -160,7 +165,7 @@ def authorization(call: Call) -> Authorization:
     """The authorization of the tool it is given, or else of the next that runs; an action may be called otherwise."""
     named = call.argument(*TOOL, "permission")
     certain = named is not None and named is call.argument("tool", "tool_name", "call", "tool_call")
-    return Authorization(name(named, *_TOOL_FIELDS) or UNNAMED, certain=certain)
+    return Authorization(label(name(named, *_TOOL_FIELDS)) or UNNAMED, certain=certain)
 
 
 def authorized(authorization: Authorization, call: Call, value: object) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final, cast, get_args
 
 from tachograph.patterns.degraded import Degraded, Mode, Trigger
-from tachograph.plain.reading import flag, name, one_of, read
+from tachograph.plain.reading import flag, is_a, label, name, one_of, read
 
 if TYPE_CHECKING:
     from tachograph.plain.call import Call
@@ -38,7 +38,7 @@ def degraded(call: Call) -> Degraded | None:
     if mode is None:
         return None
     disclosed = flag(call.argument("disclosed"))
-    component = name(call.argument("component"), "name")
+    component = label(name(call.argument("component"), "name"))
     return Degraded(mode, trigger=_trigger(call, mode), component=component, disclosed=disclosed)
 
 
@@ -51,7 +51,7 @@ def told(step: Degraded, call: Call, value: object) -> None:  # noqa: ARG001 - e
 
 def _trigger(call: Call, mode: str) -> Trigger:
     said = one_of(call.argument("trigger", "reason", "cause"), _TRIGGERS)
-    error = next((each for each in call.arguments.values() if isinstance(each, BaseException)), None) or sys.exception()
+    error = next((each for each in call.arguments.values() if is_a(each, BaseException)), None) or sys.exception()
     if said is not None:
         return cast("Trigger", said)
     if isinstance(error, TimeoutError):

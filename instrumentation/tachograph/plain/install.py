@@ -6,20 +6,22 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tachograph.errors import UsageError
 from tachograph.plain.call import Convention, Observed, Place
 from tachograph.plain.convention import CACHE_METHODS, NAMES, VALIDATORS, find, lingering, meant, nearest
 from tachograph.plain.degradations import mode_of
-from tachograph.plain.ownership import is_users
+from tachograph.plain.ownership import is_users, namespace
+from tachograph.plain.reading import attribute, is_a
 from tachograph.plain.sites import Site, sites
 from tachograph.plain.slots import slots
 from tachograph.plain.tools import KEY
+from tachograph.telemetry.guard import failed
 from tachograph.wrapping import MARKER, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _log = logging.getLogger("tachograph")
 
@@ -47,12 +49,16 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What install() did. `hooks` are the registry's names that it covers; `undo` restores every original object."""
+    """What install() did. `hooks` are the registry's names that it covers; `undo` restores every original object.
+
+    `unrecognised` are public functions of the target that the convention says nothing of.
+    """
 
     hooked: tuple[Hooked, ...]
     skipped: tuple[Skipped, ...]
     undo: Callable[[], None]
     hooks: frozenset[str]
+    unrecognised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class _Work:
     hooks: set[str] = field(default_factory=set[str])
     changes: list[_Change] = field(default_factory=list[_Change])
     replaced: dict[int, tuple[Any, Any]] = field(default_factory=dict[int, tuple[Any, Any]])
+    unrecognised: list[str] = field(default_factory=list[str])
 
     def skip(self, site: Site, reason: str) -> None:
         self.skipped.append(Skipped(site.where, site.name, reason))
@@ -97,21 +104,58 @@ def install(target: object, mapping: Mapping[str, str] | None = None) -> Install
     """Hooks what the target defines under a name of the convention, or under the own names that `mapping` explains.
 
     `target` is a module, a class, an instance (whose class is hooked, so all instances are) or a list of these. Raises
-    UsageError for what is no target, and for a mapping whose names do not exist; nothing is changed then.
+    UsageError for what is no target, and for a mapping whose names do not exist; nothing is changed then. Whatever else
+    cannot be hooked is skipped and said.
     """
+    work, explained = _Work(), _own_names(mapping)
+    try:
+        _install(target, explained, work)
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the host goes on unobserved, with nothing changed
+        _undo(work.changes)
+        lost = Skipped(type(target).__name__, "*", f"nothing is hooked: {type(error).__name__}")
+        return Installation((), (lost,), lambda: None, frozenset())
+    except BaseException:
+        _undo(work.changes)
+        raise
+    changes = tuple(work.changes)
+    return Installation(
+        tuple(work.hooked),
+        tuple(work.skipped),
+        lambda: _undo(changes),
+        frozenset(work.hooks),
+        tuple(dict.fromkeys(work.unrecognised)),
+    )
+
+
+def _own_names(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    try:
+        explained = dict(mapping or {})
+    except (TypeError, ValueError):
+        explained = {None: None}
+    if not all(is_a(each, str) for pair in explained.items() for each in pair):
+        raise UsageError(
+            "The mapping has to say {own name: convention name}, both as strings; got something else. "
+            "Give for instance mapping={'do_tool': 'call_tool'}."
+        )
+    return cast("dict[str, str]", explained)
+
+
+def _install(target: object, mapping: dict[str, str], work: _Work) -> None:
     found = sites(target)
-    work = _Work()
-    choices = _choose(found.functions, dict(mapping or {}), work)
+    choices = _choose(found.functions, mapping, work)
     validated = any(choice.convention is NAMES[name] for choice in choices for name in VALIDATORS)
     for choice in choices:
-        _hook(choice, work, validated=validated)
+        try:
+            _hook(choice, work, validated=validated)
+        except Exception as error:  # noqa: BLE001 - the other functions can be hooked all the same
+            work.skip(choice.site, f"cannot be hooked: {type(error).__name__}")
     for site in found.semaphores:
         _replace_semaphore(site, work)
     for site, reason in found.closed_caches:
         work.skip(site, reason)
     _rebind(work)
-    changes = tuple(work.changes)
-    return Installation(tuple(work.hooked), tuple(work.skipped), lambda: _undo(changes), frozenset(work.hooks))
 
 
 # -- which names stand for what
@@ -122,6 +166,8 @@ def _choose(functions: list[Site], mapping: dict[str, str], work: _Work) -> list
         mapped = explained.get(site.path) or explained.get(site.name)
         convention = mapped or find(site.name, in_cache=site.in_cache)
         if convention is None:
+            if site.function is not None and not site.name.startswith("_") and not site.in_cache:
+                work.unrecognised.append(site.path)
             continue
         obstacle = site.obstacle()
         obstacle = obstacle or _objection(site, convention)
@@ -172,7 +218,7 @@ def _hook(choice: _Choice, work: _Work, *, validated: bool) -> None:
     place = _place(site, function)
     known = work.replaced.get(id(function))
     wrapper = known[1] if known is not None else wrap(function, lambda: Observed(place, convention))
-    kind = next((kind for kind in (staticmethod, classmethod) if isinstance(site.value, kind)), None)
+    kind = next((kind for kind in (staticmethod, classmethod) if is_a(site.value, kind)), None)
     if not work.put(site, wrapper if kind is None else kind(wrapper)):
         return
     work.replaced[id(function)] = (function, wrapper)
@@ -183,9 +229,9 @@ def _hook(choice: _Choice, work: _Work, *, validated: bool) -> None:
 
 
 def _place(site: Site, function: FunctionType) -> Place:
-    owner = site.owner if isinstance(site.owner, type) else None
+    owner = site.owner if is_a(site.owner, type) else None
     names = _parameters(function)
-    receives = owner is not None and not isinstance(site.value, staticmethod)
+    receives = owner is not None and not is_a(site.value, staticmethod)
     return Place(
         where=site.where,
         name=site.name,
@@ -212,38 +258,46 @@ def _replace_semaphore(site: Site, work: _Work) -> None:
 
 def _rebind(work: _Work) -> None:
     """Replaces what other modules of the user imported under the same or another name before."""
-    like = {
-        change.owner.__name__ if isinstance(change.owner, ModuleType) else _module_of(change.owner)
-        for change in work.changes
-    }
+    like = {_module_of(change.owner) for change in work.changes}
     for name, module in list(sys.modules.items()):
-        if not any(is_users(name, each) for each in like):
+        found = namespace(module)  # also entries like None lie in sys.modules
+        if found is None or not is_a(name, str) or not any(is_users(name, each) for each in like):
             continue
-        for attribute, value in list(vars(module).items()):
+        for bound, value in list(found.items()):
             original, replacement = work.replaced.get(id(value), (None, None))
             if original is not None and original is value:
-                work.put(Site(module, attribute, value), replacement)
+                work.put(Site(module, bound, value), replacement)
 
 
 def _module_of(owner: Any) -> str:
-    return (owner if isinstance(owner, type) else type(owner)).__module__
+    if is_a(owner, ModuleType):
+        return owner.__name__
+    return (owner if is_a(owner, type) else type(owner)).__module__
 
 
 # -- the way back
-def _undo(changes: tuple[_Change, ...]) -> None:
+def _undo(changes: Sequence[_Change]) -> None:
     for change in reversed(changes):
-        lies_there = _stored(change.owner, change.name)
-        if lies_there is change.installed:
-            setattr(change.owner, change.name, change.original)
-        elif lies_there is not change.original:
-            _log.warning(
-                "tachograph: %s.%s was replaced by somebody else after it was hooked and is left as it is.",
-                getattr(change.owner, "__name__", type(change.owner).__name__),
-                change.name,
-            )
+        try:
+            _restore(change)
+        except Exception as error:  # noqa: BLE001 - the others are restored whatever this host says
+            failed("instrument", error)
+
+
+def _restore(change: _Change) -> None:
+    lies_there = _stored(change.owner, change.name)
+    if lies_there is change.installed:
+        setattr(change.owner, change.name, change.original)
+    elif lies_there is not change.original:
+        _log.warning(
+            "tachograph: %s.%s was replaced by somebody else after it was hooked and is left as it is.",
+            getattr(change.owner, "__name__", type(change.owner).__name__),
+            change.name,
+        )
 
 
 def _stored(owner: Any, name: str) -> Any:
-    if isinstance(owner, ModuleType | type):
+    if is_a(owner, type):
         return vars(owner).get(name)
-    return getattr(owner, name, None)
+    found = namespace(owner)
+    return found.get(name) if found is not None else attribute(owner, name)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from typing_extensions import override
+
 from tachograph.patterns.llm import LlmCall, UsageSource
 from tachograph.plain.reading import flag, number, one_of, parts, read, text, whole
 from tachograph.registry import names as n
+from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
     from tachograph.plain.call import Call
+    from tachograph.telemetry.recorder import Recorder
 
 UNKNOWN = "unknown"  # the model of a call that names none
 
@@ -21,7 +25,7 @@ _INPUT, _OUTPUT = ("input_tokens", "prompt_tokens"), ("output_tokens", "completi
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What calls used: tokens, and US dollars where the provider says them."""
+    """What a call used: tokens, and US dollars where the provider says them."""
 
     input: int
     output: int
@@ -31,27 +35,92 @@ class Spent:
     cost: float | None
     source: UsageSource
 
-    def plus(self, other: Spent) -> Spent:
-        """Both together; the cost is known when both are."""
-        reasoning = [each for each in (self.reasoning, other.reasoning) if each is not None]
-        return Spent(
-            self.input + other.input,
-            self.output + other.output,
-            self.cached + other.cached,
-            self.written + other.written,
-            sum(reasoning) if reasoning else None,
-            None if self.cost is None or other.cost is None else self.cost + other.cost,
-            self.source,
-        )
-
 
 class ObservedLlm(LlmCall):
-    """A model call that `call` is, together with the calls that it passes on to and what those told of their use."""
+    """A model call that `call` is; one that other model calls are inside of is a step around them.
+
+    Each call is counted and priced where it reaches its model, as calls of different models have different prices. A
+    single inner call that tells no usage waits for the outer one to tell it.
+    """
 
     def __init__(self, model: str, provider: str | None, call: Call) -> None:
         super().__init__(model, provider=provider)
         self.call = call
-        self.inside: Spent | None = None
+        self.outer: ObservedLlm | None = None
+        self.untold: ObservedLlm | None = None
+        self._model, self._provider = model, provider
+        self.inner = 0
+        self.ended_at = 0
+
+    @property
+    def is_step(self) -> bool:
+        """Whether other model calls are inside of it."""
+        return self.inner > 0
+
+    @override
+    def name(self) -> str:
+        return f"step {self.call.place.name}" if self.is_step else f"chat {self._model}"
+
+    @override
+    def begin(self) -> None:
+        about, self.attributes = self.attributes, {}  # the span starts bare: the call may turn out to be a step
+        try:
+            super().begin()
+        finally:
+            self.attributes = about
+
+    def contains(self, inner: ObservedLlm) -> None:
+        """Makes this call a step around `inner`, which is of the same model where it names none."""
+        self.settle()  # usage that this call tells is no longer that of one inner call
+        self.inner += 1
+        inner.outer = self
+        inner.asked(self._model, self._provider)
+        self.attributes = {n.STEP_NAME: self.call.place.name}
+        if self.span is not None:
+            self.span.update_name(self.name())
+            self.span.set_attribute(n.SPAN_KIND, "step")
+
+    def asked(self, model: str | None, provider: str | None) -> None:
+        """Says which model and provider it is, where that is not known yet."""
+        if model is not None and self._model == UNKNOWN:
+            self._model = self.attributes[n.GEN_AI_REQUEST_MODEL] = model
+            if self.span is not None:
+                self.span.update_name(self.name())
+        if self._provider is None:
+            self._provider = self.attributes[n.GEN_AI_PROVIDER_NAME] = provider
+
+    @override
+    def finish(self, error: BaseException | None, ended: int | None = None) -> None:
+        outer, recorder = self.outer, self.recorder
+        # an outer call that has ended has told what it could
+        alone = outer is not None and outer.recorder is not None and outer.inner == 1
+        if self.is_step and alone and outer is not None:
+            outer.untold, self.untold = self.untold, None
+        self.settle()
+        told = self.is_step or self._usage is not None or error is not None
+        if recorder is None or outer is None or not alone or told:
+            super().finish(error, ended)
+            return
+        self.ended_at = recorder.clock()
+        self.detach()
+        outer.untold = self
+
+    @guarded("llm", None)
+    def settle(self) -> None:
+        """Ends the inner call that waited for its usage, as of when it ended."""
+        inner, self.untold = self.untold, None
+        if inner is not None:
+            LlmCall.finish(inner, None, inner.ended_at)
+
+    @override
+    def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
+        if not self.is_step:
+            super().closed(recorder, error, seconds)
+
+
+def nested(outer: ObservedLlm, inner: ObservedLlm) -> None:
+    """Says that `inner` is the call of the model, or one of them, that `outer` makes."""
+    outer.contains(inner)
 
 
 def llm(call: Call) -> ObservedLlm:
@@ -69,37 +138,26 @@ def _model(call: Call) -> str | None:
     return text(model) or text(read(model, "name", "model", "id"))
 
 
-def answered(step: ObservedLlm, call: Call, value: object) -> None:
-    """Reads model, usage and cost off what the call returned; those of calls inside of it add up."""
-    if call is not step.call:
-        _named(step, _model(call))
+def answered(step: ObservedLlm, call: Call, value: object) -> None:  # noqa: ARG001 - every reader is called alike
+    """Reads model, usage and cost off what the call returned; a step tells them of the one call inside of it."""
+    told = step.untold if step.is_step else step
+    if told is None:
+        return  # the calls inside have told it already
     model = text(read(value, "model", "model_name"))
     if model is not None:
-        step.response(model=model)
-        _named(step, model)
-    if step.attributes[n.GEN_AI_PROVIDER_NAME] is None:
-        step.attributes[n.GEN_AI_PROVIDER_NAME] = text(read(value, "provider"))
+        told.response(model=model)
+    told.asked(model, text(read(value, "provider")))
     spent = next((found for part in (parts(value)[:_FEW] or (value,)) if (found := _spent(part)) is not None), None)
-    if spent is None or (call is step.call and step.inside is not None):
-        return  # nothing is told, or the calls inside have told it already
-    if call is not step.call:
-        spent = step.inside = spent if step.inside is None else step.inside.plus(spent)
-    step.usage(
-        input_tokens=spent.input,
-        output_tokens=spent.output,
-        cached_tokens=spent.cached,
-        cache_write_tokens=spent.written,
-        reasoning_tokens=spent.reasoning,
-        cost=spent.cost,
-        source=spent.source,
-    )
-
-
-def _named(step: ObservedLlm, model: str | None) -> None:
-    if model is not None and step.attributes[n.GEN_AI_REQUEST_MODEL] == UNKNOWN:
-        step.attributes[n.GEN_AI_REQUEST_MODEL] = model
-        if step.span is not None:
-            step.span.update_name(step.name())
+    if spent is not None:
+        told.usage(
+            input_tokens=spent.input,
+            output_tokens=spent.output,
+            cached_tokens=spent.cached,
+            cache_write_tokens=spent.written,
+            reasoning_tokens=spent.reasoning,
+            cost=spent.cost,
+            source=spent.source,
+        )
 
 
 def _spent(answer: object) -> Spent | None:

@@ -7,6 +7,8 @@ import os
 import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 _OWN = "tachograph"
 _DEMO = "tachograph.demo"  # agents like any user's, though they ship with us
@@ -32,8 +34,13 @@ def is_users(module: str, like: str) -> bool:
         return True
     if module.partition(".")[0] in sys.stdlib_module_names and module != "__main__":
         return False
-    file = getattr(sys.modules.get(module), "__file__", None)
+    file = (namespace(sys.modules.get(module)) or {}).get("__file__")
     return module == "__main__" or (isinstance(file, str) and not _is_library(file))
+
+
+def namespace(module: object) -> dict[str, Any] | None:
+    """What lies in a module, read without running it: a lazy module loads on any other access; None for no module."""
+    return object.__getattribute__(module, "__dict__") if issubclass(type(module), ModuleType) else None
 
 
 def _within(module: str, package: str) -> bool:

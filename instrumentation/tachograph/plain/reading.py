@@ -1,21 +1,42 @@
 """Reads facts off the host's values without running the host's code: keys of dicts and plain attributes, nothing else.
 
-A property, a `__getattr__` or an overridden `get` may do anything, so none is asked; what cannot be read is None.
+A property, a `__getattr__` or an overridden `get` may do anything, so none is asked; what cannot be read is None. What
+a value is, is asked of its type: `isinstance` also consults `__class__`, which a lazy object or a proxy computes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from decimal import Decimal
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MemberDescriptorType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sized
 
+    from _typeshed import DataclassInstance
+    from typing_extensions import TypeIs
+
+T = TypeVar("T")
+Name = TypeVar("Name", bound="str | None")
+
 _BARE = frozenset({type(None), bool, int, float, str, bytes})  # have no fields: most of what is read off
 NAME_LENGTH = 200  # characters: what is longer is content, not a name
+_UNNAMED = "unnamed"  # stands for a name that reads like free text
+_IDENTIFIER = re.compile(r"[\w.:/-]{1,64}")
+
+
+def is_a(value: object, *kinds: type[T]) -> TypeIs[T]:
+    """Whether a value's own type is one of these or derives from one, whatever the value says of itself."""
+    return issubclass(type(value), kinds)
+
+
+def is_data(value: object) -> TypeIs[DataclassInstance]:
+    """Whether a value is an instance of a dataclass."""
+    return dataclasses.is_dataclass(type(value))
 
 
 def read(value: object, *names: str) -> Any:
@@ -32,7 +53,7 @@ def read(value: object, *names: str) -> Any:
 
 def entries(value: object) -> Mapping[str, Any] | None:
     """The value as a mapping where it is a dict whose reading runs no code of the host; None otherwise."""
-    if type(value) is dict or isinstance(value, MappingProxyType):
+    if type(value) is dict or is_a(value, MappingProxyType):
         return cast("Mapping[str, Any]", value)
     return MappingProxyType(cast("dict[str, Any]", value)) if _reads_like_dict(value) else None
 
@@ -44,7 +65,7 @@ def _reads_like_dict(value: object) -> bool:
 
 def items(value: object) -> tuple[Any, ...] | None:
     """What a list or tuple holds, or a dict's keys or a set's members; None for anything else, iterators included."""
-    if isinstance(value, list | tuple | set | frozenset | dict):
+    if is_a(value, list, tuple, set, frozenset, dict):
         return tuple(cast("Iterable[Any]", value))
     return None
 
@@ -84,36 +105,41 @@ def _class_attribute(value: object, found: Any) -> object:
 
 def text(value: object) -> str | None:
     """A short string, a whole number or an enum's value as a string; None for anything else."""
-    if isinstance(value, Enum):
+    if is_a(value, Enum):
         value = value._value_
-    if isinstance(value, str):
-        return str.__str__(value) if 0 < len(value) <= NAME_LENGTH else None
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    if is_a(value, str):
+        return str.__str__(value) if 0 < str.__len__(value) <= NAME_LENGTH else None
+    return int.__repr__(value) if is_a(value, int) and not is_a(value, bool) else None
 
 
 def name(value: object, *fields: str) -> str | None:
     """A thing's name: the string itself, a function's or class's name, or what the thing has under `fields`."""
-    if isinstance(value, FunctionType | BuiltinFunctionType | type):
+    if is_a(value, FunctionType, BuiltinFunctionType, type):
         return value.__name__
     found = text(value)
     return found if found is not None or value is None else text(read(value, *fields))
 
 
+def label(found: Name) -> Name | str:
+    """A name that can be a metric's label: itself if it reads like an identifier, "unnamed" if it is free text."""
+    return found if found is None or _IDENTIFIER.fullmatch(found) else _UNNAMED
+
+
 def number(value: object) -> float | None:
     """A finite number; None for anything else, booleans included."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if is_a(value, bool) or not is_a(value, int, float, Decimal):
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def whole(value: object) -> int | None:
     """A whole number that is not negative; None for anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if is_a(value, int) and not is_a(value, bool) and value >= 0 else None
 
 
 def flag(value: object) -> bool | None:
     """True or False; None for anything else."""
-    return value if isinstance(value, bool) else None
+    return value if type(value) is bool else None
 
 
 def one_of(value: object, allowed: tuple[str, ...]) -> Any:
@@ -124,10 +150,10 @@ def one_of(value: object, allowed: tuple[str, ...]) -> Any:
 
 def size(value: object) -> int | None:
     """How many things a list, tuple, set or dict holds; None for anything else, iterators included."""
-    return len(cast("Sized", value)) if isinstance(value, list | tuple | set | frozenset | dict) else None
+    return len(cast("Sized", value)) if is_a(value, list, tuple, set, frozenset, dict) else None
 
 
 def names(value: object) -> list[str] | None:
-    """The names of the things in a list, tuple, set or dict; None where one has none."""
-    found = [name(item, "name", "id") for item in items(value) or ()]
+    """The names of the things in a list, tuple, set or dict, as labels; None where one has none."""
+    found = [label(name(item, "name", "id")) for item in items(value) or ()]
     return None if items(value) is None or None in found else cast("list[str]", found)

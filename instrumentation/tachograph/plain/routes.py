@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 from tachograph.patterns.routing import Combine, Delegate, Method, Plan, Route
-from tachograph.plain.reading import entries, flag, items, name, names, number, one_of, read, size, text
+from tachograph.plain.reading import entries, flag, is_a, items, label, name, names, number, one_of, read, size, text
 from tachograph.registry import names as n
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def routed(step: Route, call: Call, value: object) -> None:  # noqa: ARG001 - ev
     selected = selected if selected is not None else name(read(value, "selected", "agent"), "name")
     if selected is not None or value is None:
         reason = read(value, "reason")
-        step.choose(selected, reason=reason if isinstance(reason, str) else None)
+        step.choose(label(selected), reason=str.__str__(reason) if is_a(reason, str) else None)
     else:
         step.attributes[n.ROUTING_OUTCOME] = "selected"
 
@@ -57,7 +57,8 @@ def delegate(call: Call) -> Delegate:
     task = call.argument("subtask", "task")
     subtask = text(call.argument("subtask_id", "task_id")) or text(read(task, "id"))
     return Delegate(
-        name(given, "name", "agent") or text(read(task, "to", "agent", "assignee")) or call.place.name, subtask=subtask
+        label(name(given, "name", "agent") or text(read(task, "to", "agent", "assignee"))) or call.place.name,
+        subtask=subtask,
     )
 
 
@@ -65,4 +66,4 @@ def combine(call: Call) -> Combine:
     """Results becoming one, by the strategy that is said, else a merge."""
     results = call.argument(*_RESULTS)
     count = size(results if results is not None else call.first())
-    return Combine(text(call.argument("strategy", "method")) or "merge", inputs=count)
+    return Combine(label(text(call.argument("strategy", "method"))) or "merge", inputs=count)

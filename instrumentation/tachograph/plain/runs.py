@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from typing_extensions import override
 
 from tachograph.patterns.run import Run, Step
-from tachograph.plain.reading import one_of, read, text, whole
+from tachograph.plain.reading import label, one_of, read, text, whole
 from tachograph.registry import names as n
 from tachograph.run import current
 
@@ -123,4 +123,4 @@ def ended(run: Run | Step, call: Call, value: object) -> None:  # noqa: ARG001 -
 
 def step(call: Call) -> Step:
     """A step by the name of its function, or by the one it is given."""
-    return Step(text(call.argument("step_name", "step")) or call.place.name)
+    return Step(label(text(call.argument("step_name", "step"))) or call.place.name)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tachograph.errors import UsageError
 from tachograph.plain.ownership import is_users
-from tachograph.plain.reading import attribute
+from tachograph.plain.reading import attribute, is_a
 from tachograph.plain.slots import is_semaphore, is_slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NO_TARGETS = (str, bytes, int, float, complex, bool, dict, type(None), FunctionType)
+_BINDERS: tuple[type[Any], ...] = (staticmethod, classmethod)
+_DESCRIPTORS: tuple[type[Any], ...] = (property, functools.cached_property, functools.partialmethod, *_BINDERS)
+_NO_TARGETS: tuple[type[Any], ...] = (str, bytes, int, float, complex, bool, dict, type(None), FunctionType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +41,26 @@ class Site:
     @property
     def path(self) -> str:
         """The name within its module: `Agent.vet`, `vet`."""
-        return self.name if isinstance(self.owner, ModuleType) else f"{self.owner.__qualname__}.{self.name}"
+        return self.name if is_a(self.owner, ModuleType) else f"{self.owner.__qualname__}.{self.name}"
 
     @property
     def function(self) -> FunctionType | None:
         """The function that lies there, also inside a staticmethod or classmethod; None where none does."""
-        inner = self.value.__func__ if isinstance(self.value, staticmethod | classmethod) else self.value  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - a host's object
-        return inner if isinstance(inner, FunctionType) else None
+        value: Any = self.value
+        inner: Any = value.__func__ if issubclass(type(value), _BINDERS) else value
+        return inner if is_a(inner, FunctionType) else None
 
     def obstacle(self) -> str | None:
         """Why the attribute cannot be hooked, as a sentence's end; None where it can."""
         function = self.function
-        if isinstance(self.value, property | functools.cached_property):
+        if is_a(self.value, property, functools.cached_property):
             return "a property: reading it is not a call"
         if function is None:
             return f"a {_type_name(self.value)}: only functions and methods written in Python can be hooked"
         home = function.__module__
-        if isinstance(self.owner, ModuleType) and home != self.owner.__name__:
+        if is_a(self.owner, ModuleType) and home != self.owner.__name__:
             return f"imported from {home}: name that module as a target to hook it"
-        if isinstance(self.owner, type) and not is_users(home, self.owner.__module__):
+        if is_a(self.owner, type) and not is_users(home, self.owner.__module__):
             return f"imported from {home}, a library, which is left alone"
         return None
 
@@ -73,9 +76,9 @@ class Sites:
 
 def owner_name(owner: object) -> str:
     """A module's name, or a class's name with its module's."""
-    if isinstance(owner, ModuleType):
+    if is_a(owner, ModuleType):
         return owner.__name__
-    cls = owner if isinstance(owner, type) else type(owner)
+    cls = owner if is_a(owner, type) else type(owner)
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -84,9 +87,9 @@ def sites(target: object) -> Sites:
     found = Sites([], [], [])
     seen: set[type] = set()
     for part in _parts(target):
-        if isinstance(part, ModuleType):
+        if is_a(part, ModuleType):
             _module(part, found, seen)
-        elif isinstance(part, type):
+        elif is_a(part, type):
             _class(part, found, seen)
         else:
             _instance(part, found, seen)
@@ -94,10 +97,10 @@ def sites(target: object) -> Sites:
 
 
 def _parts(target: object) -> Iterator[object]:
-    if isinstance(target, list | tuple | set | frozenset | GeneratorType):
+    if is_a(target, list, tuple, set, frozenset, GeneratorType):
         for part in cast("Iterator[object]", target):
             yield from _parts(part)
-    elif isinstance(target, _NO_TARGETS):
+    elif is_a(target, *_NO_TARGETS):
         raise UsageError(
             f"instrument() was given a {_type_name(target)}, which holds no agent; "
             "give it a module, a class, an instance or a list of them."
@@ -108,7 +111,7 @@ def _parts(target: object) -> Iterator[object]:
 
 def _module(module: ModuleType, found: Sites, seen: set[type]) -> None:
     for name, value in list(vars(module).items()):
-        if isinstance(value, type):
+        if is_a(value, type):
             if value.__module__ == module.__name__:
                 _class(value, found, seen)
         else:
@@ -127,17 +130,25 @@ def _class(target: type, found: Sites, seen: set[type], *, shared: bool = False,
 
 def _instance(instance: object, found: Sites, seen: set[type]) -> None:
     _class(type(instance), found, seen, shared=True)
-    names = [*(getattr(instance, "__dict__", None) or ()), *_slot_names(type(instance))]
+    names = [*stored(instance), *_slot_names(type(instance))]
     for name in names:
         value = attribute(instance, name)
         if is_semaphore(value) or _is_cache_name(name):
             _attribute(Site(instance, name, value), found, seen)
 
 
+def stored(instance: object) -> dict[str, Any]:
+    """The instance's own `__dict__`, empty where it has none."""
+    try:
+        return object.__getattribute__(instance, "__dict__")
+    except AttributeError:
+        return {}
+
+
 def _slot_names(cls: type) -> Iterator[str]:
     for each in cls.__mro__:
         slots: Any = vars(each).get("__slots__", ())
-        yield from (slots,) if isinstance(slots, str) else slots
+        yield from (slots,) if is_a(slots, str) else slots
 
 
 def _attribute(site: Site, found: Sites, seen: set[type]) -> None:
@@ -172,7 +183,7 @@ def _is_cache_name(name: str) -> bool:
 
 
 def _is_descriptor(value: object) -> bool:
-    return isinstance(value, property | functools.cached_property | staticmethod | classmethod)
+    return is_a(value, *_DESCRIPTORS)
 
 
 def _type_name(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import wrapt  # typed in part only
 
 from tachograph.patterns.limiter import Limiter
-from tachograph.plain.reading import attribute, whole
+from tachograph.plain.reading import attribute, is_a, whole
 from tachograph.recording import begin, finish
 from tachograph.telemetry.guard import guarded
 
@@ -23,14 +23,13 @@ class Waits:
     """The waits at one semaphore; each method is guarded, so that the semaphore works whatever becomes of us."""
 
     def __init__(self, semaphore: object, name: str) -> None:
-        self._semaphore, self._name = semaphore, name
+        self._limit, self._name = _limit(semaphore), name  # taken once: what is free changes while it is read
         self._inside: deque[Limiter] = deque()
 
     @guarded("limiter", cast("Limiter | None", None))
     def ask(self) -> Limiter | None:
         """Begins a wait."""
-        free = whole(attribute(self._semaphore, "_value")) or 0  # asyncio and threading call it alike
-        slot = Limiter(self._name, limit=free + len(self._inside))
+        slot = Limiter(self._name, limit=self._limit)
         begin(slot)
         return slot
 
@@ -59,6 +58,12 @@ class Waits:
         if slot is not None:
             slot.rejected("timeout" if waited else "rejected")
             finish(slot)
+
+
+def _limit(semaphore: object) -> int:
+    """How many the semaphore lets in: a bounded one knows, any other is taken to be free while it is wrapped."""
+    bounds = ("_initial_value", "_bound_value", "_value")  # of threading's, of asyncio's, and of either's unbounded one
+    return next((limit for name in bounds if (limit := whole(attribute(semaphore, name))) is not None), 0)
 
 
 class _Slots(wrapt.ObjectProxy[Any]):
@@ -143,14 +148,14 @@ def _patient(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 def is_slots(value: object) -> bool:
     """Whether a value is a semaphore that is already on record."""
-    return isinstance(value, _Slots)
+    return is_a(value, _Slots)
 
 
 def is_semaphore(value: object) -> bool:
     """Whether a value is a semaphore of asyncio or threading."""
-    return isinstance(value, asyncio.Semaphore | threading.Semaphore)
+    return is_a(value, asyncio.Semaphore, threading.Semaphore, _Slots)
 
 
 def slots(semaphore: object, name: str) -> ThreadSlots | AsyncSlots:
     """The semaphore with its waits recorded under `name`."""
-    return AsyncSlots(semaphore, name) if isinstance(semaphore, asyncio.Semaphore) else ThreadSlots(semaphore, name)
+    return AsyncSlots(semaphore, name) if is_a(semaphore, asyncio.Semaphore) else ThreadSlots(semaphore, name)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from typing_extensions import override
 
 from tachograph.patterns.tool import Effect, ToolCall
-from tachograph.plain.checks import TOOL, UNNAMED, call_id, tool_name
-from tachograph.plain.reading import attribute, flag, number, one_of, read, size, text, whole
+from tachograph.plain.checks import TOOL, UNNAMED, call_id, said_tool
+from tachograph.plain.effects import effect_of
+from tachograph.plain.reading import attribute, flag, is_a, label, number, one_of, read, size, text, whole
 from tachograph.plain.runs import progress
 from tachograph.registry import names as n
 from tachograph.run import current
+from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,6 @@ ACTOR = ("actor", "role", "caller", "principal", "user")
 _EFFECTS = get_args(Effect)
 _TIERS = (0, 1, 2)
 _ABOUT_CALL = frozenset({*TOOL, *KEY, *ACTOR, "call_id", "tool_call_id", "effect", "tier", "timeout", "attempt"})
-_RESULTS = 10_000  # bound of memory: results that are remembered by key to tell a replay from an execution
 
 
 class ObservedTool(ToolCall):
@@ -39,6 +38,7 @@ class ObservedTool(ToolCall):
     Where results are validated after the call, `lingers` lets it end when that has happened, or when the run does.
     """
 
+    _guessed = True
     lingers = False
     _denied_before = False
     _held: tuple[BaseException | None, int] | None = None
@@ -80,7 +80,7 @@ class ObservedTool(ToolCall):
 
     @override
     def finish(self, error: BaseException | None, ended: int | None = None) -> None:
-        known = progress()
+        known = progress() if current() is not None else None  # after the run's end nothing is validated any more
         unvalidated = self.attributes.get(n.TOOL_OUTPUT_RESULT) is None and error is None
         if self.recorder is None or known is None or not (self.lingers and unvalidated):
             super().finish(error, ended)
@@ -89,58 +89,12 @@ class ObservedTool(ToolCall):
         self.detach()
         known.wait(self)
 
+    @guarded("tool", None)
     def settle(self) -> None:
         """Ends a call that waited for its result to be validated, as of when it ended."""
         if self._held is not None:
             (error, ended), self._held = self._held, None
             super().finish(error, ended)
-
-    @property
-    def key(self) -> str | None:
-        """What tells an execution apart: tool and idempotency key, hashed; None without a key."""
-        key_hash = self.attributes.get(n.TOOL_IDEMPOTENCY_KEY_HASH)
-        return None if key_hash is None else f"{self.attributes[n.GEN_AI_TOOL_NAME]}\0{key_hash}"
-
-    def executed(self, value: object) -> None:
-        """Reads whether the key led to an execution or to the result it had before.
-
-        The same object again was stored; another result was made anew; an equal one may be either, so nothing is said.
-        """
-        run, recorder, key = current(), self.recorder, self.key
-        if key is None or recorder is None:
-            return
-        tenant = str(run.common.get(n.TENANT_ID, "")) if run is not None else ""
-        seen, result = _results.swap(f"{tenant}\0{key}", _Result(id(value), recorder.hashed(value)))
-        if flag(read(value, "replayed")) or (seen == result and not isinstance(value, str | int | float | None)):
-            self.replayed()
-        elif seen is not None and seen.content == result.content:
-            self.attributes[n.TOOL_IDEMPOTENCY_RESULT] = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    identity: int
-    content: str
-
-
-class _Results:
-    """The latest result of each key, the newest 10,000 keys."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, _Result] = {}
-        self._lock = threading.Lock()
-
-    def swap(self, key: str, result: _Result) -> tuple[_Result | None, _Result]:
-        """What the key gave before, and what it gave now."""
-        with self._lock:
-            before = self._known.pop(key, None)
-            self._known[key] = result
-            if len(self._known) > _RESULTS:
-                del self._known[next(iter(self._known))]
-        return before, result
-
-
-_results = _Results()
 
 
 def tool(*, lingers: bool) -> Callable[[Call], ToolCall]:
@@ -155,13 +109,13 @@ def tool(*, lingers: bool) -> Callable[[Call], ToolCall]:
 
 
 def _tool(call: Call) -> ObservedTool:
-    tool = tool_name(call) or call.place.name
+    said = said_tool(call) or call.place.name
     key, actor = call.argument(*KEY), call.argument(*ACTOR)
-    effect, tier = contract(call, tool)
+    effect, tier = contract(call, said)
     given = arguments(call)
     return ObservedTool(
-        tool,
-        effect=effect or ("write" if key is not None else "read"),
+        label(said),
+        effect=effect or ("write" if key is not None else effect_of(said)),
         tier=tier,
         call_id=call_id(call),
         arguments=_remaining(call) if given is None else given,
@@ -191,7 +145,7 @@ def contract(call: Call, tool: str) -> tuple[Effect | None, int | None]:
     subject = call.argument(*TOOL)
     entry = next((found for table in _tables(call) if (found := read(table, tool)) is not None), None)
     effect, tier = one_of(call.argument("effect"), _EFFECTS), whole(call.argument("tier", "risk_tier"))
-    for source in (entry, None if isinstance(subject, str) else subject):
+    for source in (entry, None if is_a(subject, str) else subject):
         read_only = flag(read(source, "read_only"))
         said = None if read_only is None else "read" if read_only else "write"
         effect = effect or one_of(read(source, "effect"), _EFFECTS) or said
@@ -201,19 +155,19 @@ def contract(call: Call, tool: str) -> tuple[Effect | None, int | None]:
 
 def _tables(call: Call) -> list[Any]:
     places = [attribute(call.instance, "tools"), attribute(call.instance, "TOOLS")]
-    if isinstance(call.instance, type):
+    if is_a(call.instance, type):
         places = [vars(cls).get(table) for cls in call.instance.__mro__ for table in ("tools", "TOOLS")]
     places += [call.place.globals.get("TOOLS"), call.place.globals.get("tools")]
-    return [table for table in places if isinstance(table, dict | MappingProxyType)]
+    return [table for table in places if is_a(table, dict, MappingProxyType)]
 
 
 def came_back(step: ToolCall, call: Call, value: object) -> None:  # noqa: ARG001 - every reader is called alike
     """Reads what a tool's result says of the call: an error, a replay, its size."""
     step.returned(value)
-    if isinstance(step, ObservedTool):
-        step.executed(value)
+    if flag(read(value, "replayed")):  # a body that ran has executed, unless it says so
+        step.replayed()
     error = read(value, "error")
     failed = size(error) != 0 and error not in (None, False, "")
     if (failed or flag(read(value, "ok")) is False) and step.attributes.get(n.TOOL_AUTHZ) != "deny":
-        kind = type(error).__qualname__ if isinstance(error, BaseException) else None
+        kind = type(error).__qualname__ if is_a(error, BaseException) else None
         step.outcome("error", error_type=kind)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tachograph.plain.reading import flag, items, one_of, parts, read, text
+from tachograph.plain.reading import flag, is_a, is_data, items, one_of, parts, read, text
+from tachograph.telemetry.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from tachograph.plain.call import Call
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Decision = Literal["allow", "deny", "modify", "redact", "warn", "escalate", "error"]
 
 _DECISIONS = get_args(Decision)
-_PLAIN = (str, bytes, int, float, dict, list, tuple, set, frozenset)  # types whose comparison is not the host's code
+_COMPARED = (str, bytes, int, float, dict, list, tuple, set, frozenset)
 _PAIR = 2
 
 
@@ -52,12 +52,14 @@ def _allowed(said: bool) -> Decision:
 def _reason(value: object) -> str | None:
     several = items(value)
     first = next(iter(several), None) if several is not None else value
-    return first if isinstance(first, str) else None
+    return str.__str__(first) if is_a(first, str) else None
 
 
 def _changed(call: Call, value: object) -> bool:
     alike = [argument for argument in call.arguments.values() if type(argument) is type(value)]
-    comparable = isinstance(value, _PLAIN) or dataclasses.is_dataclass(value)
-    if value is None or not comparable or not alike:
+    comparable = issubclass(type(value), _COMPARED) or is_data(value)
+    if not comparable or not alike or any(argument is value for argument in alike):
         return False
-    return not any(argument is value or argument == value for argument in alike)
+    # by hashes: the values' own comparison may be the host's code; what has no hash is not judged
+    now, given = fingerprint(value), [fingerprint(argument) for argument in alike]
+    return now is not None and None not in given and now not in given

@@ -303,3 +303,25 @@ def test_a_result_may_be_validated_inside_of_the_call_or_after_it(hook, recorded
         (span.end_time - span.start_time) / 1e9 for span in recorded.sdk_spans() if span.name == "execute_tool lookup"
     ]
     assert seconds[1] == seconds[0], "a call ends when it ended, not when its result was validated"
+
+
+@dataclass
+class Loud:
+    """Its comparison is the host's code."""
+
+    text: str
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("the host's comparison was asked")
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize(
+    ("given", "returned", "decision"),
+    [([Loud("a")], [Loud("a")], "allow"), ([Loud("a")], [Loud("b")], "modify"), ([open], [len], "allow")],
+)
+def test_what_a_check_changed_is_told_without_comparing_the_hosts_objects(given, returned, decision, hook, recorded):
+    hook(Guarded)
+    Guarded(returned).validate_request(given)
+    assert recorded.values("checkpoint", n.CHECKPOINT_DECISION) == [decision]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.util
 import sys
 import threading
+import weakref
+from types import ModuleType
+from typing import ClassVar
 
 import pytest
 from instrumentation.plain.agents import desk, front, kinds
@@ -136,6 +140,7 @@ def test_what_is_no_python_function_is_skipped_with_its_reason(hook):
     assert hook(Agent).skipped == (
         Skipped(where, "route", f"a functools._lru_cache_wrapper: {tail}"),
         Skipped(where, "plan", f"a builtin_function_or_method: {tail}"),
+        Skipped(where, "delegate", f"a functools.partialmethod: {tail}"),
         Skipped(where, "handle", "a property: reading it is not a call"),
     )
 
@@ -198,6 +203,109 @@ def test_a_mapping_with_a_wrong_name_says_what_comes_nearest_and_changes_nothing
         install(desk, mapping)
     assert str(caught.value).startswith(sentence)
     assert all(vars(desk)[name] is value for name, value in before.items())
+
+
+@pytest.mark.parametrize("mapping", [[("plan",)], 13, {"plan": 17}, {17: "plan"}])
+def test_a_mapping_of_another_form_is_refused_in_a_sentence(mapping):
+    with pytest.raises(UsageError, match="The mapping has to say"):
+        install(desk, mapping)
+
+
+class Interrupted(type):
+    """A class that interrupts the one who sets its second attribute."""
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        if name == "route" and hasattr(value, "__wrapped__"):
+            raise KeyboardInterrupt
+        super().__setattr__(name, value)
+
+
+def test_an_interrupt_undoes_what_was_hooked_so_far():
+    class Agent(metaclass=Interrupted):
+        def plan(self) -> int:
+            return 11
+
+        def route(self) -> int:
+            return 13
+
+    before = dict(vars(Agent))
+    with pytest.raises(KeyboardInterrupt):
+        install(Agent)
+    assert (Agent.plan is before["plan"], Agent.route is before["route"]) == (True, True)
+
+
+def test_a_target_that_cannot_be_looked_at_is_skipped_and_changes_nothing():
+    class Opaque(type):
+        @property
+        def __module__(cls) -> str:
+            raise RuntimeError("11")
+
+    class Agent(metaclass=Opaque):
+        def plan(self) -> int:
+            return 13
+
+    before = dict(vars(desk))
+    installation = install([desk, Agent])
+    assert (installation.hooked, installation.hooks) == ((), frozenset())
+    assert installation.skipped == (Skipped("list", "*", "nothing is hooked: RuntimeError"),)
+    assert all(vars(desk)[name] is value for name, value in before.items())
+
+
+def test_a_function_that_cannot_be_hooked_is_skipped_and_the_others_are_hooked(hook):
+    class Picky(type):
+        def __setattr__(cls, name: str, value: object) -> None:
+            if name == "plan":
+                raise TypeError("frozen")
+            super().__setattr__(name, value)
+
+    class Agent(metaclass=Picky):
+        def plan(self) -> int:
+            return 13
+
+        def route(self) -> int:
+            return 17
+
+    installation = hook(Agent)
+    assert [hooked.name for hooked in installation.hooked] == ["route"]
+    assert [(skipped.name, skipped.reason) for skipped in installation.skipped] == [
+        ("plan", "cannot be replaced: TypeError")
+    ]
+
+
+def test_modules_are_neither_loaded_nor_asked_when_imported_names_are_replaced(hook, monkeypatch, tmp_path):
+    class Asked(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise ImportError(name)
+
+    ran = tmp_path / "ran"
+    source = tmp_path / "heavy_thing.py"
+    source.write_text(f"import pathlib; pathlib.Path({str(ran)!r}).touch()")
+    spec = importlib.util.spec_from_file_location("heavy_thing", source)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    lazy = importlib.util.module_from_spec(spec)
+    for name, module in (("heavy_thing", lazy), ("asked_thing", Asked("asked_thing")), ("absent_thing", None)):
+        monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(lazy)
+    assert hook(desk).skipped == ()
+    assert front.handle is desk.handle
+    assert not ran.exists()
+
+
+def test_lazy_and_dead_values_in_a_module_are_not_asked_what_they_are(hook):
+    class Lazy:
+        asked: ClassVar[list[str]] = []
+
+        @property
+        def __class__(self) -> type:
+            self.asked.append("class")
+            raise RuntimeError("outside of a request")
+
+    module = ModuleType("agent_of_globals")
+    module.__file__ = desk.__file__
+    exec("def plan(): return 13", vars(module))  # noqa: S102 - a function whose module it is
+    vars(module).update({"request": Lazy(), "route": Lazy(), "gone": weakref.proxy(Lazy())})
+    assert [hooked.name for hooked in hook(module).hooked] == ["plan"]
+    assert Lazy.asked == []
 
 
 @pytest.mark.parametrize("target", ["desk", 13, None, {"a": desk}, desk.handle])

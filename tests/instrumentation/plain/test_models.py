@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
+import tachograph
 from tachograph.registry import names as n
 
 
@@ -131,26 +132,119 @@ def test_a_cost_that_the_provider_says_is_taken_and_no_usage_is_no_cost(hook, re
     assert recorded.metric("tachograph.cost.unpriced") == 1
 
 
+USED = {"input_tokens": 11, "output_tokens": 13}
+
+
+def told(recorded) -> list[tuple[object, ...]]:
+    shown = (n.GEN_AI_REQUEST_MODEL, n.GEN_AI_PROVIDER_NAME, n.GEN_AI_USAGE_INPUT_TOKENS)
+    return list(zip(*(recorded.values("llm", name) for name in shown), strict=True))
+
+
 class Passing:
-    """generate calls complete, as often as it is told."""
+    """generate calls complete with each of the models, and tells usage of its own where it is given one."""
 
-    def generate(self, prompt: str, times: int = 1, own: bool = False) -> Any:
-        answers = [self.complete(prompt, model="gpt-4o") for _ in range(times)]
-        return answers[-1] if own else answers[-1]["text"]
+    def generate(self, prompt: str, models: list[str | None], usage: Any = None, provider: str | None = None) -> Any:
+        answers = [self.complete(prompt, model) for model in models]
+        return {"text": answers[-1]["text"], "usage": usage} if usage is not None else answers[-1]["text"]
 
-    def complete(self, prompt: str, model: str) -> Any:
-        return {"text": prompt, "usage": {"input_tokens": 11, "output_tokens": 13}}
+    def complete(self, prompt: str, model: str | None) -> Any:
+        return {"text": prompt, "usage": USED if model is not None else None}
 
 
-@pytest.mark.parametrize(("times", "own", "tokens"), [(1, False, 11), (3, False, 33), (1, True, 11)])
-def test_a_model_call_that_passes_through_two_functions_is_one_with_the_usage_of_the_inner(
-    times, own, tokens, hook, recorded
-):
+def test_model_calls_inside_of_one_are_the_ones_that_count_and_it_is_a_step_around_them(hook, recorded):
     hook(Passing)
-    Passing().generate("content", times, own)
-    assert [span["name"] for span in recorded.spans()] == ["chat gpt-4o"]
-    shown = (n.GEN_AI_REQUEST_MODEL, n.GEN_AI_USAGE_INPUT_TOKENS)
-    assert [recorded.values("llm", name) for name in shown] == [["gpt-4o"], [tokens]]
+    with tachograph.run() as run:
+        Passing().generate("content", ["gpt-4o-mini", "gpt-4o"], provider="openai")
+        assert run.context is not None
+        assert (run.context.llm_calls, run.context.tokens) == (2, 48)
+    assert told(recorded) == [("gpt-4o-mini", "openai", 11), ("gpt-4o", "openai", 11)]
+    assert len(set(recorded.values("llm", n.COST_AMOUNT))) == 2
+    assert recorded.metric("tachograph.llm.calls") == 2
+    assert recorded.spans("step") == [
+        {
+            "name": "step generate",
+            "kind": "step",
+            "parent": "invoke_agent desk",
+            "attributes": {n.STEP_NAME: "generate"},
+            "status": "UNSET",
+        }
+    ]
+
+
+OTHER = {"input_tokens": 17, "output_tokens": 19}
+
+
+@pytest.mark.parametrize(
+    ("models", "own", "expected"),
+    [
+        (["gpt-4o"], OTHER, [("gpt-4o", None, 11)]),  # told by both: the inner call knows
+        ([None], OTHER, [("unknown", None, 17)]),  # told by the outer one only
+        ([None], None, [("unknown", None, None)]),
+        ([None, None], OTHER, [("unknown", None, None)] * 2),  # whose it is cannot be told
+        ([None, "gpt-4o"], OTHER, [("unknown", None, None), ("gpt-4o", None, 11)]),
+    ],
+)
+def test_usage_that_only_the_outer_call_tells_is_that_of_a_single_inner_call(models, own, expected, hook, recorded):
+    hook(Passing)
+    Passing().generate("content", models, own)
+    assert told(recorded) == expected
+    assert recorded.metric("tachograph.llm.calls") == len(models)
+
+
+def test_usage_reaches_the_inner_call_through_more_than_one_function(hook, recorded):
+    class Agent:
+        def generate(self, prompt: str, model: str) -> Any:
+            return {"text": self.complete(prompt), "usage": USED}
+
+        def complete(self, prompt: str) -> str:
+            return self.chat(prompt)
+
+        def chat(self, prompt: str) -> str:
+            return prompt
+
+    hook(Agent)
+    Agent().generate("content", "gpt-4o")
+    assert told(recorded) == [("gpt-4o", None, 11)]
+    assert sorted(recorded.values("step", n.STEP_NAME)) == ["complete", "generate"]
+
+
+def test_an_inner_call_that_outlives_the_outer_one_is_recorded(hook, recorded):
+    class Agent:
+        async def generate(self, prompt: str) -> asyncio.Task[str]:
+            task = asyncio.create_task(self.complete(prompt))
+            await asyncio.sleep(0)
+            return task
+
+        async def complete(self, prompt: str) -> str:
+            await asyncio.sleep(0.001)
+            return prompt
+
+    async def main() -> str:
+        return await (await Agent().generate("content"))
+
+    hook(Agent)
+    assert asyncio.run(main()) == "content"
+    assert told(recorded) == [("unknown", None, None)]
+    assert recorded.metric("tachograph.llm.calls") == 1
+
+
+def test_an_inner_call_that_fails_is_a_call_of_its_own(hook, recorded):
+    class Agent:
+        def generate(self, prompt: str) -> Any:
+            try:
+                return self.chat(prompt, "gpt-4o")
+            except ConnectionError:
+                return self.chat(prompt, "gpt-4o-mini")
+
+        def chat(self, prompt: str, model: str) -> Any:
+            if model == "gpt-4o":
+                raise ConnectionError(prompt)
+            return {"usage": USED}
+
+    hook(Agent)
+    Agent().generate("content")
+    assert told(recorded) == [("gpt-4o", None, None), ("gpt-4o-mini", None, 11)]
+    assert recorded.values("llm", n.LLM_OUTCOME) == ["error", "success"]
 
 
 def test_a_model_call_below_a_tool_call_of_a_model_call_is_another_one(hook, recorded):

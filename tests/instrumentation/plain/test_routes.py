@@ -171,3 +171,10 @@ def test_delegate_and_combine(hook, recorded):
             },
         ]
     )
+
+
+def test_free_text_is_no_name_of_a_route(hook, recorded):
+    hook(Router)
+    Router("Ann wants her result").route("content", ["billing", "Ann wants her result"])
+    shown = (n.ROUTING_SELECTED, n.ROUTING_CANDIDATES)
+    assert [recorded.values("route", name) for name in shown] == [["unnamed"], [("billing", "unnamed")]]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
 from instrumentation.plain.agents import desk
 
 import tachograph
+from tachograph.patterns.tool import ToolCall
 from tachograph.registry import names as n
+from tachograph.testing import recording
 
 ENTRIES = (
     "handle", "handle_request", "handle_message", "run", "run_agent", "answer", "respond", "reply", "process_request",
@@ -217,3 +220,41 @@ def test_a_run_opened_by_hand_holds_the_plain_hooks(hook, recorded):
         desk.handle(desk.Request("acme", "hello"))
     assert [span["name"] for span in recorded.spans("run")] == ["invoke_agent other"]
     assert set(recorded.values("step", n.TENANT_ID)) == {"bolt"}
+
+
+def test_a_run_ends_whatever_becomes_of_the_calls_that_wait_for_it(hook, monkeypatch):
+    class Agent:
+        def handle(self, request: str) -> str:
+            return self.call_tool("lookup") + self.call_tool("price")
+
+        def call_tool(self, tool: str) -> str:
+            return tool
+
+        def validate_tool_result(self, tool: str, result: str) -> bool:
+            return True
+
+    def closed(call: ToolCall, *about: Any) -> None:
+        if call.tool == "lookup":
+            raise RuntimeError("ours")
+        original(call, *about)
+
+    original = ToolCall.closed
+    monkeypatch.setattr(ToolCall, "closed", closed)
+    hook(Agent)
+    with recording("desk") as recorded:
+        assert Agent().handle("content") == "lookupprice"
+    assert recorded.values("run", n.RUN_OUTCOME) == ["success"]
+    assert recorded.values("tool", n.TOOL_OUTCOME) == [None, "success"]
+    assert recorded.metric("tachograph.runs") == 1
+
+
+def test_a_step_by_free_text_is_unnamed(hook, recorded):
+    class Agent:
+        def run_step(self, step: str) -> None:
+            pass
+
+    hook(Agent)
+    Agent().run_step("Tell Ann that 13 is positive")
+    Agent().run_step("collect.v2:eu/west-1")
+    Agent().run_step("x" * 65)
+    assert recorded.values("step", n.STEP_NAME) == ["unnamed", "collect.v2:eu/west-1", "unnamed"]

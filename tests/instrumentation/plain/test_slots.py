@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
+from tachograph.plain.slots import slots
 from tachograph.registry import names as n
+from tachograph.testing import recording
 
 
 def waits(recorded) -> list[tuple[Any, ...]]:
@@ -95,7 +97,6 @@ def test_a_semaphore_copies_and_pickles_as_one(hook):
 
 def test_what_fails_in_us_lets_the_semaphore_work(hook, monkeypatch):
     from tachograph.patterns import limiter
-    from tachograph.testing import recording
 
     class Agent:
         gate = threading.Semaphore(1)
@@ -112,3 +113,25 @@ def test_what_fails_in_us_lets_the_semaphore_work(hook, monkeypatch):
             with Agent.gate:
                 pass
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("semaphore", "limit"),
+    [
+        (threading.Semaphore(11), 11),
+        (threading.BoundedSemaphore(13), 13),
+        (asyncio.Semaphore(17), 17),
+        (asyncio.BoundedSemaphore(19), 19),
+    ],
+)
+def test_the_limit_is_what_the_semaphore_lets_in_whoever_is_inside(semaphore, limit):
+    if not isinstance(semaphore, asyncio.Semaphore) and isinstance(semaphore, threading.BoundedSemaphore):
+        semaphore.acquire()
+    wrapped = slots(semaphore, "gate")
+    semaphore._value -= 3  # taken past the proxy, as by a thread between its acquiring and its being counted
+    with recording() as recorded:
+        if isinstance(semaphore, asyncio.Semaphore):
+            asyncio.run(wrapped.acquire())
+        else:
+            wrapped.acquire()
+    assert [wait[0] for wait in waits(recorded)] == [limit]

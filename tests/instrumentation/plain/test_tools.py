@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum
 from types import MappingProxyType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from inline_snapshot import snapshot
@@ -119,7 +120,7 @@ def test_effect_and_tier_come_from_the_table_then_the_arguments_then_the_key(hoo
         tier: int = 0
 
     class Agent:
-        tools = MappingProxyType({"by table": Tool("x", "irreversible", 2), "by flag": {"read_only": False}})
+        tools = MappingProxyType({"by_table": Tool("x", "irreversible", 2), "by_flag": {"read_only": False}})
 
         def call_tool(
             self, tool: object, idempotency_key: str | None = None, effect: str | None = None, tier: int | None = None
@@ -128,20 +129,20 @@ def test_effect_and_tier_come_from_the_table_then_the_arguments_then_the_key(hoo
 
     hook(Agent)
     agent = Agent()
-    agent.call_tool("by table")
-    agent.call_tool("by flag")
-    agent.call_tool(Tool("by object", "write"))
-    agent.call_tool("by argument", effect="write", tier=2)
-    agent.call_tool("by key", "k-13")
-    agent.call_tool("by nothing", effect="sideways", tier=7)
+    agent.call_tool("by_table")
+    agent.call_tool("by_flag")
+    agent.call_tool(Tool("by_object", "write"))
+    agent.call_tool("by_argument", effect="write", tier=2)
+    agent.call_tool("by_key", "k-13")
+    agent.call_tool("by_nothing", effect="sideways", tier=7)
     shown = (n.GEN_AI_TOOL_NAME, n.TOOL_EFFECT, n.TOOL_TIER)
     assert list(zip(*(recorded.values("tool", name) for name in shown), strict=True)) == [
-        ("by table", "irreversible", 2),
-        ("by flag", "write", 1),
-        ("by object", "write", 0),
-        ("by argument", "write", 2),
-        ("by key", "write", 1),
-        ("by nothing", "read", 0),
+        ("by_table", "irreversible", 2),
+        ("by_flag", "write", 1),
+        ("by_object", "write", 0),
+        ("by_argument", "write", 2),
+        ("by_key", "write", 1),
+        ("by_nothing", None, 0),
     ]
 
 
@@ -210,9 +211,9 @@ def test_a_tool_call_that_passes_through_two_functions_is_counted_once(hook, rec
     ]
 
 
-def test_a_key_that_gives_the_stored_result_is_a_replay_and_another_result_was_executed_again(hook, recorded):
+def test_a_body_that_ran_has_executed_its_key_unless_it_says_that_it_replayed(hook, recorded):
     stored = {"booking": 13}
-    results = iter([stored, stored, {"booking": 17}, {"booking": 17}, {"booking": 17, "replayed": True}])
+    results = iter([stored, stored, {"booking": 13, "replayed": True}, {"booking": 13}])
 
     class Agent:
         def call_tool(self, tool: str, *, idempotency_key: str) -> object:
@@ -221,13 +222,53 @@ def test_a_key_that_gives_the_stored_result_is_a_replay_and_another_result_was_e
     for covered in hook(Agent).hooks:
         recorded.recorder.cover(covered)
     with tachograph.run(tenant="acme"):
-        for _ in range(3):
+        for _ in range(4):
             Agent().call_tool("book", idempotency_key="k-plain")
-        assert recorded.detections()["key_executed_twice"] == 1
-        for _ in range(2):
-            Agent().call_tool("book", idempotency_key="k-plain")
-    assert recorded.values("tool", n.TOOL_IDEMPOTENCY_RESULT) == ["executed", "replayed", "executed", None, "replayed"]
-    assert recorded.detections()["key_executed_twice"] == 1
+    assert recorded.values("tool", n.TOOL_IDEMPOTENCY_RESULT) == ["executed", "executed", "replayed", "executed"]
+    assert recorded.detections()["key_executed_twice"] == 2
+
+
+def test_a_tool_by_free_text_is_unnamed_and_its_contract_is_found(hook, recorded):
+    class Agent:
+        tools: ClassVar[dict[str, Any]] = {"mail ann@example.com": {"effect": "irreversible"}}
+
+        def call_tool(self, tool: str) -> str:
+            return tool
+
+        def confirm(self, action: str) -> bool:
+            return True
+
+    hook(Agent)
+    with tachograph.run():
+        assert Agent().confirm(action="Refund 13 to ann@example.com")
+        Agent().call_tool("mail ann@example.com")
+    shown = (n.GEN_AI_TOOL_NAME, n.TOOL_EFFECT)
+    assert [recorded.values("tool", name) for name in shown] == [["unnamed"], ["irreversible"]]
+    assert recorded.values("approval", n.GEN_AI_TOOL_NAME) == ["unnamed"]
+
+
+def test_a_call_that_ends_after_its_run_ends_at_once(hook, recorded):
+    class Agent:
+        async def handle(self, request: str) -> asyncio.Task[str]:
+            return asyncio.create_task(self.later())
+
+        async def later(self) -> str:
+            await asyncio.sleep(0)
+            return await self.call_tool("refund", idempotency_key="k-13")
+
+        async def call_tool(self, tool: str, idempotency_key: str) -> str:
+            return tool
+
+        def validate_tool_result(self, tool: str, result: str) -> bool:
+            return True
+
+    async def main() -> str:
+        return await (await Agent().handle("content"))
+
+    hook(Agent)
+    assert asyncio.run(main()) == "refund"
+    assert [span["name"] for span in recorded.spans()] == ["invoke_agent desk", "execute_tool refund"]
+    assert recorded.metric("tachograph.tool.executions") == 1
 
 
 def test_the_agents_own_call_id_is_the_calls_id_and_joins_what_was_checked_without_one(hook, recorded):
