@@ -20,12 +20,10 @@ def foot(extent: Extent, price_dates: tuple[str, ...], home: Home) -> None:
     if extent.until is None:
         st.caption(f"No data yet in {plain(home.path)}.")
         return
-    prices = (
-        f"Estimates use prices of {plain(', '.join(price_dates))}." if price_dates else "No cost here is an estimate."
-    )
+    prices = f"Estimates use prices of {plain(', '.join(price_dates))}. " if price_dates else ""
     st.caption(
         f"Data until **{when(extent.until)}** ({ago(extent.until, datetime.now(UTC))}) · {many(extent.runs, 'run')} · "
-        f"{prices} {_sampling(extent.sample_rates)} All times are UTC."
+        f"{prices}{_sampling(extent.sample_rates)} All times are UTC."
     )
 
 

@@ -52,8 +52,8 @@ def findings(store: Store, scope: Scope) -> list[Finding]:
     return [
         finding
         for finding in _findings(store.connection, str(store.home.path), store.version)
-        if (scope.since is None or finding.ts >= scope.since)
-        and (scope.until is None or finding.ts < scope.until)
+        if (scope.since is None or (finding.ts is not None and finding.ts >= scope.since))
+        and (scope.until is None or (finding.ts is not None and finding.ts < scope.until))
         and scope.agent in {None, finding.agent}
     ]
 

@@ -7,13 +7,21 @@ from datetime import UTC, datetime, timedelta
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
+# What GitHub's Markdown makes a link of without being asked: addresses, www. names, mail. Escapes do not hinder it.
+_AUTOLINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
+_WORD_JOINER = "\u2060"  # has no width and allows no line break
+
 _MS_S, _MS_MIN, _MS_H = 1_000, 60_000, 3_600_000
 _SHORT_MS = 10
 
 
 def plain(text: object) -> str:
-    """Text of the data as Markdown that shows it literally, on one line."""
-    return _MARKDOWN.sub(r"\\\1", str(text).replace("\n", " ").replace("\r", " "))
+    """Text of the data as Markdown that shows it literally, on one line and without links.
+
+    Agents choose the text: a link among our own sentences would be theirs. An invisible sign breaks each address.
+    """
+    line = str(text).replace("\n", " ").replace("\r", " ")
+    return _MARKDOWN.sub(r"\\\1", _AUTOLINK.sub(_WORD_JOINER, line))
 
 
 def usd(amount: float | None) -> str:

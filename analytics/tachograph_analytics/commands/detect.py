@@ -10,6 +10,7 @@ from tachograph.cli import Command
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from datetime import datetime
 
     from tachograph_analytics.detections import Coverage, Finding, Group
 
@@ -25,14 +26,15 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from tachograph_analytics.detections import coverage, detect, rules, sql
     from tachograph_analytics.store.home import Home
-    from tachograph_analytics.store.views import connect
+    from tachograph_analytics.store.views import connect, damage_is_a_sentence
 
     wanted = tuple(dict.fromkeys(arguments.rule or rules()))
     queries = {rule: sql(rule) for rule in wanted}
     if arguments.sql:
         print("\n\n".join(f"-- {rule}\n{query};" for rule, query in queries.items()))
         return 0
-    with connect(Home.at(arguments.home)) as connection:
+    home = Home.at(arguments.home)
+    with connect(home) as connection, damage_is_a_sentence(home):
         found = detect(connection, rules=wanted)
         if arguments.json:
             print(json.dumps([finding.row() for finding in found], ensure_ascii=False))
@@ -59,10 +61,14 @@ def _show(found: list[Finding], known: list[Coverage]) -> None:
 def _lines(group: Group) -> tuple[str, str, str]:
     """A group in three lines: what it is, its sentence, and when and where it was seen."""
     release = f" · release {group.release}" if group.release else ""
-    seen = f"first {group.first_seen:%Y-%m-%d %H:%M:%S}, last {group.last_seen:%Y-%m-%d %H:%M:%S} UTC"
+    seen = f"first {_second(group.first_seen)}, last {_second(group.last_seen)} UTC" if group.last_seen else "no time"
     newest = f" · newest run {group.examples[0]}" if group.examples else ""
     head = f"{group.severity:<6} {group.rule} · agent {group.agent}{release}"
     return head, f"       {group.sentence}", f"       {seen}{newest}"
+
+
+def _second(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at is not None else "unknown"
 
 
 def _blind_spots(agent: str, blind: Sequence[Coverage]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from tachograph.cli import Command
@@ -19,7 +21,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from tachograph_analytics.store.home import Home
-    from tachograph_analytics.store.query import QueryError, as_json, as_table, query
+    from tachograph_analytics.store.query import QueryError, as_json, as_text, query
 
     try:
         answer = query(Home.at(arguments.home), arguments.sql)
@@ -28,9 +30,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(as_json(answer))
         return 0
-    from rich.console import Console
-
-    Console().print(as_table(answer))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(as_text(answer, width))
     return 0
 
 

@@ -7,7 +7,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from tachograph.cli import Command, require
+from tachograph.cli import Command, port, require
 
 if TYPE_CHECKING:
     import argparse
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--home", help="the store's folder (default: TACHOGRAPH_HOME or ~/.tachograph)")
     parser.add_argument("--host", default="127.0.0.1", help="the receiver's address; any but loopback needs a token")
-    parser.add_argument("--port", type=int, default=4318, help="OTLP over HTTP and alerts (default: 4318)")
-    parser.add_argument("--app-port", type=int, default=8501, help="the app (default: 8501)")
+    parser.add_argument("--port", type=port, default=4318, help="OTLP over HTTP and alerts (default: 4318)")
+    parser.add_argument("--app-port", type=port, default=8501, help="the app (default: 8501)")
     parser.add_argument("--no-app", action="store_true", help="receiver and store only")
-    parser.add_argument("--token", help="what clients must show (default: TACHOGRAPH_TOKEN)")
+    parser.add_argument(
+        "--token",
+        help="what clients must show; better set TACHOGRAPH_TOKEN, arguments are seen by every user of the machine",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

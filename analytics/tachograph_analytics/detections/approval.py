@@ -15,18 +15,24 @@ from tachograph_analytics.detections.tables import (
 )
 
 _IN_RUN = ("run_id", "call_id")
+_AT = ("place", "call_id")
 _SPAN = ("trace_id", "span_id")
 
 
 def write_unapproved() -> Rows:
-    """Writes of tier 1 or 2 that ran before as many different people as the tier says had approved the same call."""
-    calls = writes(executed(view("tool_calls"))).filter((row.tier >= 1) & row.run_id.notnull())
+    """Writes of tier 1 or 2 that ran before as many different people as the tier says had approved the same call.
+
+    An approval is of the call's run; for a call outside of any run, of its trace.
+    """
+    calls = writes(executed(view("tool_calls"))).filter(row.tier >= 1).mutate(place=row.run_id.coalesce(row.trace_id))
     approvals = granted(view("approvals"))
+    of_run = approvals.filter(row.run_id.notnull()).mutate(place=row.run_id)
+    approvals = of_run.union(approvals.mutate(place=row.trace_id))
     listed = (approvals.approvers.length().fill_null(0) > 0).ifelse(
         approvals.approvers, ibis.array([approvals.approver])
     )
-    people = approvals.select(*_IN_RUN, asked=approvals.ts, took=approvals.duration_ms, person=listed.unnest())
-    pairs = calls.select(*_IN_RUN, *_SPAN, "ts").join(people, _IN_RUN)
+    people = approvals.select(*_AT, asked=approvals.ts, took=approvals.duration_ms, person=listed.unnest())
+    pairs = calls.select(*_AT, *_SPAN, "ts").join(people, _AT)
     before = pairs.filter(ended_by(pairs.ts, pairs.asked, pairs.took))
     counted = before.group_by(*_SPAN).agg(people=before.person.nunique())
     few = calls.left_join(counted, _SPAN).mutate(had=row.people.fill_null(0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tachograph.registry import load
 from tachograph_analytics.detections.catalogue import EXPRESSIONS, sql, views
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     import duckdb
 
+# Where what has no time stands in an order by time.
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
 Severity = Literal["page", "ticket", "info"]
 
 
@@ -22,14 +25,15 @@ Severity = Literal["page", "ticket", "info"]
 class Finding:
     """One thing that must never happen silently and did.
 
-    `ts` is UTC, with its zone; run and span are None for what happened outside of a run.
+    `ts` is UTC, with its zone, and None for what came without any time; run and span are None for what happened
+    outside of a run.
     """
 
     rule: str
     pattern: str
     run_id: str | None
     span_id: str | None
-    ts: datetime
+    ts: datetime | None
     summary: str
     agent: str | None
     release: str | None
@@ -37,7 +41,7 @@ class Finding:
 
     def row(self) -> dict[str, str | None]:
         """The finding as JSON has it: rule, pattern, run_id, span_id, ts in ISO 8601, summary."""
-        at = self.ts.isoformat().replace("+00:00", "Z")
+        at = self.ts.isoformat().replace("+00:00", "Z") if self.ts is not None else None
         return {
             "rule": self.rule,
             "pattern": self.pattern,
@@ -57,13 +61,15 @@ def detect(
 ) -> list[Finding]:
     """All findings from `since` (inclusive) to `until` (exclusive), in order of time, rule and span.
 
+    Those without a time come last, and only if no bound is given.
+
     `connection` comes from `store.views.connect`; `rules` are names of detections, all when None. A time without a
     zone is UTC. UsageError for a rule that does not exist.
     """
     queries = {rule: sql(rule) for rule in (EXPRESSIONS if rules is None else rules)}
     with _at_hand(connection, queries) as cursor:
         found = [finding for rule in queries for finding in _of(cursor, rule, since, until)]
-    return sorted(found, key=lambda finding: (finding.ts, finding.rule, finding.span_id or ""))
+    return sorted(found, key=lambda finding: (finding.ts or _LAST, finding.rule, finding.span_id or ""))
 
 
 @contextmanager
@@ -94,9 +100,8 @@ def _of(
 def _finding(rule: str, row: tuple[Any, ...]) -> Finding:
     run_id, span_id, ts, summary, agent, release = row
     about = load().detections[rule]
-    return Finding(
-        rule, about.pattern, run_id, span_id, ts.replace(tzinfo=UTC), summary, agent, release, about.severity
-    )
+    at = ts.replace(tzinfo=UTC) if ts is not None else None
+    return Finding(rule, about.pattern, run_id, span_id, at, summary, agent, release, about.severity)
 
 
 def _stored(at: datetime) -> datetime:

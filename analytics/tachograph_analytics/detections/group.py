@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from tachograph.registry import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from tachograph_analytics.detections.finding import Finding, Severity
 
 EXAMPLES: Final = 3  # newest runs of a group: enough to click, few enough for a line
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _URGENCY: Final = ("page", "ticket", "info")
 
 
@@ -21,7 +22,8 @@ _URGENCY: Final = ("page", "ticket", "info")
 class Group:
     """The findings of one rule about one agent and release; `runs` counts the runs they are in.
 
-    `sentence` says it all in one; `examples` are ids of the newest runs, newest first.
+    `first_seen` and `last_seen` are None where no finding has a time. `sentence` says it all in one; `examples` are ids
+    of the newest runs, newest first.
     """
 
     rule: str
@@ -31,8 +33,8 @@ class Group:
     release: str | None
     count: int
     runs: int
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: datetime | None
+    last_seen: datetime | None
     sentence: str
     examples: tuple[str, ...]
 
@@ -47,7 +49,8 @@ def grouped(findings: Iterable[Finding]) -> list[Group]:
 
 
 def _group(found: list[Finding]) -> Group:
-    newest_first = sorted(found, key=lambda finding: finding.ts, reverse=True)
+    newest_first = sorted(found, key=lambda finding: finding.ts or _NEVER, reverse=True)
+    times = [finding.ts for finding in newest_first if finding.ts is not None]
     one = newest_first[0]
     runs = tuple(dict.fromkeys(finding.run_id for finding in newest_first if finding.run_id is not None))
     return Group(
@@ -58,8 +61,8 @@ def _group(found: list[Finding]) -> Group:
         release=one.release,
         count=len(found),
         runs=len(runs),
-        first_seen=newest_first[-1].ts,
-        last_seen=one.ts,
+        first_seen=times[-1] if times else None,
+        last_seen=times[0] if times else None,
         sentence=_sentence(one, len(found), len(runs)),
         examples=runs[:EXAMPLES],
     )

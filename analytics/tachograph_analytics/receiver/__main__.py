@@ -51,7 +51,7 @@ def serve(home: Home, host: str, port: int, token: str | None) -> None:
             decoded = manifest.position()
         wal = Wal(home.wal, after=decoded.segment)
         try:
-            application = Receiver(home, wal, Measures(), token).application()
+            application = Receiver(home, wal, Measures(), token, host).application()
             config = uvicorn.Config(
                 application, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S
             )

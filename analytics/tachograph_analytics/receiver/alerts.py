@@ -57,7 +57,7 @@ def _alert(alert: dict[str, Any]) -> Alert:
     if status not in ("firing", "resolved"):
         raise ValueError("an alert of the notification is neither firing nor resolved")
     return Alert(
-        fingerprint=fingerprint,
+        fingerprint=_text(fingerprint),
         status=status,
         labels=_texts(alert.get("labels") or {}),
         annotations=_texts(alert.get("annotations") or {}),
@@ -74,11 +74,14 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> dict[str, str]:
-    return {key: _text(item) for key, item in _object(value).items()}
+    return {_text(key): _text(item) for key, item in _object(value).items()}
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A string, or anything else as JSON; half a surrogate pair, which JSON can write and UTF-8 cannot, is replaced."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _time(value: Any) -> datetime | None:
@@ -86,4 +89,7 @@ def _time(value: Any) -> datetime | None:
         return None
     parsed = datetime.fromisoformat(value)
     # Alertmanager writes the year 1 for a time that is not known.
-    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.year > 1 else None
+    try:
+        return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.year > 1 else None
+    except OverflowError as error:
+        raise ValueError(f"the time {value} lies beyond the calendar") from error

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PROTOBUF = "application/x-protobuf"
 
 # HTTP status to the code of google.rpc.Status.
-_CODES = {400: 3, 401: 16, 404: 12, 413: 8, 415: 3, 503: 14}
+_CODES = {400: 3, 401: 16, 403: 7, 404: 12, 413: 8, 415: 3, 503: 14}
 
 
 def accepted(written: ContentType) -> Response:

@@ -6,13 +6,15 @@ import asyncio
 import hmac
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from tachograph_analytics.listen import LOOPBACK
 from tachograph_analytics.receiver import admission, alerts, answers
 from tachograph_analytics.receiver.admission import RefusedError
 from tachograph_analytics.receiver.wal import Wal, WalFullError, WalWriteError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 MAX_IN_FLIGHT_BYTES = 96 * 2**20
 MAX_DISCARDED_BYTES = 8 * admission.MAX_BODY_BYTES
 RETRY_AFTER_S = 1
+_OWN_NAMES: Final = ("localhost", LOOPBACK, "::1")
 
 # 404 and not 501: clients send again after a 5xx.
 _METRICS_REFUSAL = (
@@ -38,12 +41,16 @@ _METRICS_REFUSAL = (
 
 @dataclass(slots=True)
 class Receiver:
-    """What the endpoints share; `in_flight` counts bytes of bodies that are not answered yet."""
+    """What the endpoints share; `in_flight` counts bytes of bodies that are not answered yet.
+
+    `host` is the address that is listened on; without a token only requests to it or to loopback's names are served.
+    """
 
     home: Home
     wal: Wal
     measures: Measures
     token: str | None = None
+    host: str = LOOPBACK
     in_flight: int = 0
 
     def application(self) -> Starlette:
@@ -135,11 +142,21 @@ class Receiver:
 
     def _authorize(self, request: Request) -> None:
         if self.token is None:
+            self._check_host(request.headers.get("host", ""))
             return
         expected = f"Bearer {self.token}".encode()
         given = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(expected, given):
             raise RefusedError(401, "this receiver wants its token: Authorization: Bearer TOKEN")
+
+    def _check_host(self, header: str) -> None:
+        """A page of another site reaches this machine by a name that it made resolve here (DNS rebinding)."""
+        try:
+            named = urlsplit(f"//{header}").hostname
+        except ValueError:
+            named = None
+        if named not in (*_OWN_NAMES, self.host.lower()):
+            raise RefusedError(403, f"without a token only {', '.join(_OWN_NAMES)} are served: set TACHOGRAPH_TOKEN")
 
     async def _take(self, request: Request, signal: Signal | None, requested: str) -> ContentType:
         """Makes one body durable; RefusedError if it is not taken, as metrics never are."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EMITTER = "receiver"
 
 # The answers that the receiver gives; each is born at 0, so that its first increase is seen.
-ANSWERS = (200, 400, 401, 404, 413, 415, 503)
+ANSWERS = (200, 400, 401, 403, 404, 413, 415, 503)
 
 
 class Measures:

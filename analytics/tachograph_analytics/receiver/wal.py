@@ -69,6 +69,7 @@ class Wal:
         self._queue_bytes = queue_bytes
         self._sync = sync
         self._queue: deque[_Waiting] = deque()
+        self._group: list[_Waiting] = []
         self._queued = 0
         self._closing = False
         self._changed = threading.Condition()
@@ -97,7 +98,7 @@ class Wal:
         waiting = _Waiting(record, Future())
         with self._changed:
             if self._closing:
-                raise WalWriteError("the receiver is stopping")
+                raise WalWriteError(self._failure or "the receiver is stopping")
             if self._queued and self._queued + waiting.size > self._queue_bytes:
                 raise WalFullError(f"{self._queued} bytes wait for the disk")
             self._queue.append(waiting)
@@ -116,16 +117,29 @@ class Wal:
             self._file = None
 
     def _run(self) -> None:
+        """The thread: nobody would see it die, so whatever ends it is what readiness and every client hear."""
+        try:
+            self._work()
+        except BaseException as error:
+            with self._changed:
+                self._closing = True
+                self._failure = f"the writer ended: {_reason(error)}"
+                left = [*self._group, *self._queue]
+                self._queue.clear()
+            _refuse(left, self._failure)
+            raise
+
+    def _work(self) -> None:
         while True:
             with self._changed:
                 while not self._queue and not self._closing:
                     if not self._changed.wait(_RETRY_S) and self._file is None:
                         break
-                group = self._take()
-                if not group and self._closing:
+                self._group = self._take()
+                if not self._group and self._closing:
                     return
-            if group:
-                self._write(group)
+            if self._group:
+                self._write(self._group)
             elif self._file is None:
                 self._recover()
 
@@ -139,14 +153,12 @@ class Wal:
         return group
 
     def _write(self, group: list[_Waiting]) -> None:
-        data = b"".join(part for waiting in group for part in (waiting.record.header(), waiting.record.body))
         try:
+            data = b"".join(part for waiting in group for part in (waiting.record.header(), waiting.record.body))
             self._append(data)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the group is not durable and its clients wait
             self._abandon(error)
-            refusal = WalWriteError(f"the disk does not take it: {error.strerror}")
-            for confirmed in _heard(group):
-                confirmed.set_exception(refusal)
+            _refuse(group, f"the disk does not take it: {_reason(error)}")
             return
         self._failure = None
         end = Position(self._end.segment, self._end.offset + len(data))
@@ -173,11 +185,11 @@ class Wal:
         self._file, self._end = file, Position(number, 0)
         sync_directory(self._directory)
 
-    def _abandon(self, error: OSError) -> None:
+    def _abandon(self, error: Exception) -> None:
         """Gives the segment up: after a failed write or sync nobody knows what of the group is on the disk."""
         if self._failure is None:
-            _log.error("nothing is acked until the disk takes it again: %s", error.strerror)
-        self._failure = error.strerror or str(error)
+            _log.error("nothing is acked until the disk takes it again: %s", _reason(error))
+        self._failure = _reason(error)
         if self._file is None:
             return
         with suppress(OSError):
@@ -192,7 +204,7 @@ class Wal:
     def _recover(self) -> None:
         try:
             self._open_next()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - tried again, as after a failed write
             self._abandon(error)
         else:
             self._failure = None
@@ -200,4 +212,13 @@ class Wal:
 
 def _heard(group: list[_Waiting]) -> list[Future[Position]]:
     """The futures that somebody still waits for: a client may have gone."""
-    return [w.confirmed for w in group if w.confirmed.set_running_or_notify_cancel()]
+    return [w.confirmed for w in group if not w.confirmed.done() and w.confirmed.set_running_or_notify_cancel()]
+
+
+def _refuse(group: list[_Waiting], sentence: str) -> None:
+    for confirmed in _heard(group):
+        confirmed.set_exception(WalWriteError(sentence))
+
+
+def _reason(error: BaseException) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

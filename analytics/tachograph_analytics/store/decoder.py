@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tachograph.errors import UsageError
 from tachograph_analytics.lifeline import follow
+from tachograph_analytics.store.attempt import begun
 from tachograph_analytics.store.decode import decode
 from tachograph_analytics.store.durable import write_durably
 from tachograph_analytics.store.home import Home
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 MAX_BODIES = 40
 MAX_ROWS = 20_000
 LINGER_S = 0.5
+# A batch that ended the process is tried again body by body; a body that did so this often is set aside unread. More
+# than once, since a process can be killed for reasons of its own.
+MAX_DEATHS = 5
 _POLL_S = 0.05
 
 
@@ -50,8 +54,8 @@ class Batch:
         """Whether it is time to commit it."""
         return self.bodies >= MAX_BODIES or sum(map(len, self.rows.values())) >= MAX_ROWS
 
-    def add(self, entry: Entry) -> None:
-        """Decodes one entry; one that cannot be decoded is set aside whole."""
+    def add(self, entry: Entry, refusal: str | None = None) -> None:
+        """Decodes one entry; one that cannot be decoded, or with a `refusal`, is set aside whole."""
         found, self.end = entry.found, entry.end
         if found is None:
             return
@@ -59,13 +63,18 @@ class Batch:
         if isinstance(found, Damage):
             self.refused.append((entry.end, found, "the WAL is damaged here"))
             return
+        if refusal is not None:
+            self.refused.append((entry.end, found, refusal))
+            return
         try:
             decoded = decode(found)
         except Exception as error:  # noqa: BLE001 - whatever a body does to the decoder, its neighbours go on
             self.refused.append((entry.end, found, f"{type(error).__name__}: {error}"))
             return
-        for table, rows in decoded.items():
+        for table, rows in decoded.rows.items():
             self.rows[table].extend(rows)
+        if decoded.aside is not None:
+            self.refused.append((entry.end, *decoded.aside))
 
 
 class Decoder:
@@ -75,14 +84,21 @@ class Decoder:
         self._home = home
         self._manifest = manifest
         self._position = manifest.position()
+        self._singly = 0  # bodies that are still to be taken one by one, after a batch that could not be stored
         sweep(home, manifest)
 
     def step(self, linger_s: float = 0.0) -> bool:
         """Decodes and commits one batch; False if there was nothing to do."""
-        batch = self._collect(linger_s)
-        if batch.end == self._position:
+        if next(scan(self._home.wal, self._position), None) is None:
             return False
-        self._commit(batch)
+        with begun(self._home.run / "decoding", self._position) as deaths:
+            if deaths:
+                self._singly = MAX_BODIES
+            if deaths >= MAX_DEATHS:
+                self._commit(self._next_body(f"the decoder died {deaths} times while it worked on this body"))
+            else:
+                self._store(self._next_body() if self._singly else self._collect(linger_s))
+            self._singly = max(0, self._singly - 1)
         return True
 
     def _collect(self, linger_s: float) -> Batch:
@@ -96,6 +112,28 @@ class Decoder:
             if not batch.bodies or time.monotonic() >= deadline:
                 return batch
             time.sleep(_POLL_S)
+
+    def _next_body(self, refusal: str | None = None) -> Batch:
+        """A batch of the next body alone."""
+        batch = Batch(self._position, self._position)
+        for entry in scan(self._home.wal, self._position):
+            batch.add(entry, refusal)
+            if batch.bodies:
+                break
+        return batch
+
+    def _store(self, batch: Batch) -> None:
+        """Commits the batch; if its rows fit no file, its bodies are tried one by one and the culprit is set aside."""
+        try:
+            self._commit(batch)
+        except (OSError, sqlite3.Error):  # the disk's: to be tried again as it is
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a body does to the files, its neighbours go on
+            sweep(self._home, self._manifest)
+            if batch.bodies > 1:
+                self._singly = batch.bodies + 1  # this step counts as one
+            else:
+                self._commit(self._next_body(f"{type(error).__name__}: {error}"))
 
     def _commit(self, batch: Batch) -> None:
         files = [write_rows(self._home, table, rows, batch.start) for table, rows in batch.rows.items() if rows]

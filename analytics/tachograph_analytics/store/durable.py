@@ -15,6 +15,8 @@ PARTIAL = ".partial"
 def write_durably(path: Path, write: Callable[[Path], None]) -> int:
     """Makes the file at `path` by `write`, durable under its final name only; returns its bytes."""
     partial = path.with_name(path.name + PARTIAL)
+    # Made here and for the owner alone; who writes to it opens what is there.
+    os.close(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
     write(partial)
     with partial.open("rb") as file:
         os.fsync(file.fileno())

@@ -54,9 +54,10 @@ class Home:
 
     def create(self) -> Home:
         """The same home with its folders made; UsageError where that is impossible."""
+        # The home itself too: what agents and people said is for its owner alone.
         tables = [self.table(name) for name in ("spans", "events", "alerts")]
         try:
-            for folder in (self.wal, self.quarantine, self.run, *tables):
+            for folder in (self.path, self.wal, self.quarantine, self.run, *tables):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,8 +121,10 @@ def open_manifest(home: Home) -> Generator[Manifest]:
 
 def _connect(home: Home) -> sqlite3.Connection:
     try:
+        # For its owner alone; SQLite would make it as the umask says, and gives its log the same rights.
+        os.close(os.open(home.manifest, os.O_CREAT | os.O_RDONLY, 0o600))
         connection = sqlite3.connect(home.manifest, timeout=_BUSY_S)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise UsageError(f"the manifest {home.manifest} cannot be opened: {error}") from error
     try:
         _prepare(connection, home)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _Request = TypeVar("_Request", bound=Message)
 _IDS = ("traceId", "spanId", "parentSpanId")
+_NO_HEX = b"this is no hex: "  # with what follows longer than any id, so never taken for one
 
 
 def parse(body: bytes, request: _Request) -> _Request:
@@ -25,8 +26,16 @@ def parse(body: bytes, request: _Request) -> _Request:
     for holder in _holders(document):
         for name in _IDS:
             if holder.get(name):
-                holder[name] = base64.b64encode(bytes.fromhex(holder[name])).decode("ascii")
+                holder[name] = base64.b64encode(_id(holder[name])).decode("ascii")
     return ParseDict(document, request, ignore_unknown_fields=True)
+
+
+def _id(text: Any) -> bytes:
+    """The bytes of an id; of what is no hex the text, since one wrong id does not spoil a request."""
+    try:
+        return bytes.fromhex(text)
+    except (TypeError, ValueError):
+        return _NO_HEX + str(text).encode("utf-8", "backslashreplace")
 
 
 def _holders(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

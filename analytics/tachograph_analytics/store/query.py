@@ -11,15 +11,15 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from rich.table import Table
 
-from tachograph_analytics.store.views import connect
+from tachograph_analytics.store.views import connect, damage_is_a_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tachograph_analytics.store.home import Home
 
+_GAP = "  "  # between the columns of a table
 _READS = frozenset({duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.PRAGMA})
 
 
@@ -39,10 +39,11 @@ def query(home: Home, sql: str) -> Answer:
     """The answer to one statement that reads; QueryError for anything else, UsageError where there is no store."""
     with connect(home) as connection:
         try:
-            _require_read(connection, sql)
-            cursor = connection.execute(sql)
-            description = cursor.description or []
-            return Answer(_distinct([column[0] for column in description]), tuple(cursor.fetchall()))
+            with damage_is_a_sentence(home):
+                _require_read(connection, sql)
+                cursor = connection.execute(sql)
+                description = cursor.description or []
+                return Answer(_distinct([column[0] for column in description]), tuple(cursor.fetchall()))
         except duckdb.Error as error:
             raise QueryError(_first_sentence(error)) from error
 
@@ -53,12 +54,23 @@ def as_json(answer: Answer) -> str:
     return json.dumps(rows, ensure_ascii=False, allow_nan=False)
 
 
-def as_table(answer: Answer) -> Table:
-    """A table for the terminal."""
-    table = Table(*answer.columns)
-    for row in answer.rows:
-        table.add_row(*("" if value is None else _shown(value) for value in row))
-    return table
+def as_text(answer: Answer, width: int | None) -> str:
+    """A table if it fits `width` columns (None: it always does), else a block a row; no value is ever cut."""
+    rows = [["" if value is None else _shown(value) for value in row] for row in answer.rows]
+    widths = [max(map(len, column)) for column in zip(answer.columns, *rows, strict=True)]
+    if width is None or sum(widths) + len(_GAP) * (len(widths) - 1) <= width:
+        rule = ["-" * length for length in widths]
+        return "\n".join(_line(cells, widths) for cells in (answer.columns, rule, *rows))
+    longest = max(map(len, answer.columns))
+    blocks = [
+        "\n".join(f"{name:<{longest}}{_GAP}{value}".rstrip() for name, value in zip(answer.columns, row, strict=True))
+        for row in rows
+    ]
+    return "\n\n".join(blocks) or "no rows"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return _GAP.join(f"{cell:<{length}}" for cell, length in zip(cells, widths, strict=True)).rstrip()
 
 
 def _require_read(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
 
+from tachograph.errors import UsageError
 from tachograph.registry import Registry, View, load, names
 from tachograph_analytics.store import schema
 from tachograph_analytics.store.manifest import open_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
+    from pathlib import Path
 
     from tachograph_analytics.store.home import Home
 
@@ -27,6 +31,7 @@ _SHORT = {
 }
 _HEAD = ("ts", "run_id", "trace_id", "span_id", "agent", "workflow", "tenant", "release", "track")
 
+_MAGIC = b"PAR1"  # what a Parquet file ends with
 _MS_OF_NS = "duration_ns / 1e6"
 
 
@@ -45,10 +50,37 @@ def connect(home: Home) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET allowed_paths = $paths", {"paths": [path for paths in files.values() for path in paths]})
     connection.execute("SET enable_external_access = false")
-    for statement in _statements(files):
-        connection.execute(statement)
+    with damage_is_a_sentence(home):
+        for statement in _statements(files):
+            connection.execute(statement)
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+@contextmanager
+def damage_is_a_sentence(home: Home) -> Generator[None]:
+    """UsageError where DuckDB failed because a file that the manifest names is missing or no whole Parquet file."""
+    try:
+        yield
+    except duckdb.Error as error:
+        with open_manifest(home.require()) as manifest:
+            files = [home.path / f.path for table in ("spans", "events", "alerts") for f in manifest.files(table)]
+        broken = [path for path in files if not _is_whole(path)]
+        if not broken:
+            raise
+        raise UsageError(
+            f"the store is damaged: {broken[0]} is missing or cut off, and so are {len(broken) - 1} other files; "
+            "put them back from a copy, or name another store with --home"
+        ) from error
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            return file.read() == _MAGIC
+    except OSError:
+        return False
 
 
 def columns(view: View) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ from analytics.app.recorded import filled, incident_runs
 from analytics.app.served import served
 from playwright.sync_api import Page, expect, sync_playwright
 
+import tachograph
+from tachograph.telemetry.recorder import active
+
 HOUR_NS = 3600 * 10**9
 pytestmark = [pytest.mark.slow, pytest.mark.debian("chromium")]
 
@@ -157,3 +160,24 @@ def test_every_text_stands_out_from_what_lies_behind_it(page, app, scheme):
         expect(page.get_by_role("heading", name=last)).to_be_visible()
         expect(page.get_by_text("Data until")).to_be_visible()
         assert page.evaluate(_CONTRAST) == []
+
+
+def test_what_an_agent_calls_itself_is_never_a_link(browser, tmp_path_factory):
+    name = "see https://evil.example/a www.evil.example me@evil.example <https://evil.example> [x](http://evil.example)"
+
+    def act() -> None:
+        for hook in ("checkpoint.pre_tool", "approval"):
+            active().cover(hook, name)
+        with tachograph.run(name, workflow=name, release=name, id="run-evil"), tachograph.tool(name, effect="write"):
+            pass
+
+    home = filled(tmp_path_factory.mktemp("evil"), act, time.time_ns() - HOUR_NS)
+    with served(home) as url:
+        for path in ("/?range=all", "/run?run=run-evil", "/run?run=https://evil.example"):
+            page = browser.new_page()
+            page.goto(url + path)
+            expect(page.get_by_text("All times are UTC.")).to_be_visible(timeout=60_000)
+            assert "evil" in page.inner_text("body")
+            assert page.eval_on_selector_all("a", "all => all.map(a => a.href)") != []
+            assert page.locator("a[href*='evil.example']").count() == 0
+            page.close()

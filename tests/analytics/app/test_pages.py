@@ -139,7 +139,7 @@ def test_calls_without_a_price_are_said_beside_the_sum(fresh, open_page):
 def test_the_foot_says_how_far_the_data_reach(old, open_page):
     said = text(open_page(old))
     assert "Data until **2026-01-01 00:00 UTC**" in said
-    assert "23 runs · No cost here is an estimate. Every run is kept. All times are UTC." in said
+    assert "23 runs · Every run is kept. All times are UTC." in said
 
 
 def test_old_data_are_shown_and_called_old_where_the_address_asks_for_no_time(old, open_page):
@@ -305,10 +305,22 @@ def test_a_store_of_a_newer_tachograph_is_a_sentence(tmp_path, open_page):
     assert "was written by a newer tachograph (store version 997" in error.value.replace("\\", "")
 
 
-def test_a_fault_is_a_sentence_with_an_id_that_the_log_explains(tmp_path, open_page, caplog):
+def test_a_damaged_store_is_a_sentence_that_names_the_file(tmp_path, open_page):
     home = filled(tmp_path, lambda: lookup(0), EPOCH)
     for file in home.table("spans").iterdir():
         file.write_bytes(b"no parquet")
+    (error,) = open_page(home).error
+    assert "The store is damaged" in error.value.replace("\\", "")
+    assert ".parquet is missing or cut off" in error.value.replace("\\", "")
+
+
+def test_a_fault_is_a_sentence_with_an_id_that_the_log_explains(tmp_path, open_page, caplog, monkeypatch):
+    home = filled(tmp_path, lambda: lookup(0), EPOCH)
+
+    def broken(*_):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("tachograph_analytics.incidents.firing", broken)
     with caplog.at_level(logging.ERROR):
         app = open_page(home)
     (error,) = app.error

@@ -16,6 +16,22 @@ def test_foreign_text_is_shown_literally():
 
 
 @pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://evil.example/a", r"https\:JOINER//evil\.example/a"),
+        ("HTTP://evil.example", r"HTTP\:JOINER//evil\.example"),
+        ("Www.evil.example", r"WwwJOINER\.evil\.example"),
+        ("me@evil.example", r"meJOINER@evil\.example"),
+        ("mailto:me@evil.example", r"mailto\:meJOINER@evil\.example"),
+        ("ratio a://b", r"ratio a\:JOINER//b"),
+        ("path//www", "path//www"),
+    ],
+)
+def test_an_address_in_foreign_text_is_no_link(address, shown):
+    assert plain(address) == shown.replace("JOINER", "\u2060")
+
+
+@pytest.mark.parametrize(
     ("amount", "words"),
     [(None, "no price"), (0, "$0.00"), (1234.567, "$1,234.57"), (0.0313, "$0.0313"), (0.0000123, "$1.2e-05")],
 )

@@ -41,7 +41,7 @@ def test_each_agent_is_told_of_every_detection_in_the_registrys_order(tmp_path: 
         Coverage("tool_unchecked", "idler", "not instrumented", ("tool", "checkpoint.pre_tool")),
         Coverage("checkpoint_prompt_only", "idler", "not instrumented", ("checkpoint",)),
         Coverage("content_raw", "idler", "clean"),
-        Coverage("write_unapproved", "idler", "not instrumented", ("tool", "approval")),
+        Coverage("write_unapproved", "idler", "not instrumented", ("tool", "tool.effect", "approval")),
     ]
 
 

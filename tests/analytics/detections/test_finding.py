@@ -7,12 +7,23 @@ from operator import attrgetter
 
 import pytest
 from analytics.detections.stores import stored
-from analytics.detections.twins import circling, unchecked, with_candidates, without_candidates, write_only
+from analytics.detections.twins import (
+    approve,
+    approved,
+    circling,
+    ids,
+    unchecked,
+    with_candidates,
+    without_candidates,
+    write,
+    write_only,
+)
 from inline_snapshot import snapshot
 
 import tachograph
+from tachograph.telemetry.recorder import active
 from tachograph.testing import recording
-from tachograph_analytics.detections import Finding, detect
+from tachograph_analytics.detections import Finding, detect, grouped
 from tachograph_analytics.store.views import connect
 
 
@@ -107,3 +118,46 @@ def test_a_call_outside_of_a_run_is_not_judged_by_what_a_run_must_have(tmp_path)
             found = detect(connection)
     assert [one.rule for one in found] == ["loop_runaway"]
     assert found[0].run_id is not None
+
+
+def test_a_write_outside_of_a_run_needs_the_approval_of_its_call_in_its_trace(tmp_path):
+    with recording("clerk") as recorded:
+        approved("clerk")  # so the agent knows how to ask
+        with active().tracer.start_as_current_span("request"):  # the framework's, so that it is one trace
+            approve("refund", "eve", call_id="call-13")
+            write("refund", "call-13")
+            other = write("refund", "call-17")
+        elsewhere = write("refund", "call-13")
+        write("note", "call-19", tier=0)
+        with connect(stored(recorded, tmp_path / "home")) as connection:
+            found = detect(connection, rules=["write_unapproved"])
+    assert [(one.span_id, one.run_id, one.agent) for one in found] == [
+        (span, None, "clerk") for span in ids(other, elsewhere)
+    ]
+
+
+def test_a_write_outside_of_a_run_of_an_agent_that_never_asks_is_not_judged(tmp_path):
+    with recording("clerk") as recorded:
+        write_only("clerk")
+        write("refund", "call-13")
+        with connect(stored(recorded, tmp_path / "home")) as connection:
+            assert detect(connection, rules=["write_unapproved"]) == []
+
+
+def test_what_has_no_time_comes_last_and_in_no_range(tmp_path):
+    with recording("clerk") as recorded:
+        unchecked("clerk")
+        home = stored(recorded, tmp_path / "home")
+    with connect(home) as connection:
+        whole = detect(connection, rules=["tool_unchecked"])
+        connection.execute("CREATE TABLE kept AS FROM tool_calls")
+        connection.execute("UPDATE kept SET ts = NULL WHERE span_id = ?", [whole[0].span_id])
+        connection.execute("CREATE OR REPLACE VIEW tool_calls AS FROM kept")
+        found = detect(connection, rules=["tool_unchecked"])
+        assert [one.span_id for one in found] == [one.span_id for one in (*whole[1:], whole[0])]
+        assert (found[-1].ts, found[-1].row()["ts"]) == (None, None)
+        assert len(detect(connection, rules=["tool_unchecked"], since=datetime(2020, 1, 1, tzinfo=UTC))) == 2
+        (group,) = grouped(found)
+        assert (group.first_seen, group.last_seen) == (whole[1].ts, whole[2].ts)
+        (group,) = grouped(found[-1:])
+        assert (group.first_seen, group.last_seen) == (None, None)

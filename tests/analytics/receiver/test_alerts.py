@@ -51,10 +51,35 @@ def test_a_resolved_alert_says_when_it_ended():
         b'{"version": "4", "alerts": [11]}',
         a_notification(status="pending"),
         a_notification(startsAt="noon"),
+        a_notification(startsAt="9999-12-31T23:59:59-14:00"),
         a_notification(labels=["A"]),
     ],
-    ids=["empty", "array", "deep", "no-alerts", "no-object", "status", "time", "labels"],
+    ids=["empty", "array", "deep", "no-alerts", "no-object", "status", "time", "beyond-the-calendar", "labels"],
 )
 def test_anything_else_is_a_value_error(body):
     with pytest.raises(ValueError, match=r"."):
         parse(body)
+
+
+def test_half_a_surrogate_pair_is_replaced_wherever_it_stands_and_a_whole_one_is_its_sign():
+    half, whole = "\ud800", "\U0001f525"
+    (alert,) = parse(
+        a_notification(
+            fingerprint=half,
+            labels={"alertname": half, half: "x", "fire": whole},
+            annotations={half: half},
+            generatorURL=half,
+        )
+    )
+    assert (
+        Alert(
+            fingerprint="\ufffd",
+            status="firing",
+            labels={"alertname": "\ufffd", "\ufffd": "x", "fire": whole},
+            annotations={"\ufffd": "\ufffd"},
+            starts_at=None,
+            ends_at=None,
+            generator_url="\ufffd",
+        )
+        == alert
+    )

@@ -6,12 +6,15 @@ import gzip
 import json
 import resource
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 from analytics.otlp import ASpan, packed, traces
 from analytics.services import (
+    DEADLINE_S,
     JSON,
     PROTOBUF,
     decode_all,
@@ -27,9 +30,13 @@ from analytics.services import (
 )
 from google.rpc.status_pb2 import Status
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
 from tachograph_analytics.listen import free_port
 from tachograph_analytics.receiver.admission import MAX_BODY_BYTES
+from tachograph_analytics.receiver.http import MAX_IN_FLIGHT_BYTES, Receiver
+from tachograph_analytics.receiver.measures import Measures
+from tachograph_analytics.receiver.wal import Wal
 from tachograph_analytics.store.decode import MAX_UNPACKED_BYTES
 from tachograph_analytics.store.views import connect
 
@@ -157,6 +164,50 @@ def test_with_a_token_only_who_shows_it_is_served(tmp_path):
             200,
         ]
         assert get(f"{url}/status", Authorization="Bearer s11").status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs", "/v1/metrics", "/alerts", "/status", "/metrics"])
+def test_without_a_token_no_page_of_another_site_reaches_it_by_a_name_of_its_own(receiver, path):
+    body = None if path in ("/status", "/metrics") else b"{}"
+    for name in ("evil.example:4318", "localhost.evil.example", "[::1", ""):
+        answer = send(receiver + path, body, JSON, Host=name)
+        assert (answer.status, json.loads(answer.body)["code"]) == (403, 7)
+
+
+def test_without_a_token_loopback_is_served_under_its_names(receiver):
+    names = ("localhost", "LocalHost:4318", "127.0.0.1:4318", "[::1]:4318", "[::1]")
+    assert [get(f"{receiver}/status", Host=name).status for name in names] == [200] * len(names)
+
+
+def test_the_address_that_is_listened_on_is_served_and_with_a_token_any_name(tmp_path):
+    def wanted(receiver: Receiver, host: str, **headers: str) -> int:
+        with TestClient(receiver.application(), f"http://{host}:4318") as client:
+            return client.get("/status", headers=headers).status_code
+
+    home = home_at(tmp_path)
+    wal = Wal(home.wal)
+    bound = Receiver(home, wal, Measures(), host="127.0.0.13")
+    guarded = Receiver(home, wal, Measures(), "s11")
+    assert [wanted(bound, "127.0.0.13"), wanted(bound, "127.0.0.17")] == [200, 403]
+    assert [wanted(guarded, "receiver"), wanted(guarded, "receiver", Authorization="Bearer s11")] == [401, 200]
+    wal.close()
+
+
+def test_too_many_bytes_under_way_are_told_to_come_again(tmp_path):
+    with receiving(home_at(tmp_path)) as (url, _):
+        port = int(url.rpartition(":")[2])
+        with ExitStack() as stalled:
+            for _ in range(MAX_IN_FLIGHT_BYTES // MAX_BODY_BYTES):
+                client = stalled.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE_S))
+                head = f"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: {PROTOBUF}\r\n"
+                client.sendall(f"{head}Content-Length: {MAX_BODY_BYTES}\r\n\r\n".encode())
+                client.sendall(bytes(MAX_BODY_BYTES - 1))  # and never the last one
+            large = b"\x0a" * MAX_BODY_BYTES
+            tried = (send(f"{url}/v1/traces", large) for _ in range(17))  # until all of it has arrived
+            refused = next(answer for answer in tried if answer.status != 200)
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+            assert "too many requests are under way" in Status.FromString(refused.body).message
+        wait_for(lambda: send(f"{url}/v1/traces", large).status == 200)
 
 
 def test_an_address_that_others_reach_demands_a_token(tmp_path):

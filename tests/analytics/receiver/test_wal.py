@@ -142,3 +142,42 @@ def test_closing_writes_what_waits_and_then_takes_nothing(tmp_path):
     assert all(future.done() for future in waiting)
     with pytest.raises(WalWriteError):
         wal.append(a_record(b"late"))
+
+
+def test_whatever_goes_wrong_with_a_write_its_clients_hear_and_the_log_goes_on(tmp_path):
+    failures = [MemoryError()]
+
+    def sync(_: int) -> None:
+        if failures:
+            raise failures.pop()
+
+    wal = Wal(tmp_path, sync=sync)
+    with pytest.raises(WalWriteError, match="MemoryError"):
+        wal.append(a_record(b"lost")).result(10)
+    wait_for(lambda: wal.failure is None)
+    wal.append(a_record(b"kept")).result(10)
+    wal.close()
+    assert bodies(tmp_path) == [b"kept"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is to be heard of
+def test_a_writer_that_ends_says_so_to_all_who_wait_and_to_all_who_come(tmp_path):
+    release, synced = threading.Event(), []
+
+    def sync(_: int) -> None:
+        synced.append(1)
+        assert release.wait(10)
+        raise SystemExit("told to")
+
+    wal = Wal(tmp_path, sync=sync)
+    writing = wal.append(a_record(b"1"))
+    wait_for(lambda: synced)
+    waiting = wal.append(a_record(b"2"))
+    release.set()
+    for future in (writing, waiting):
+        with pytest.raises(WalWriteError, match="the writer ended: told to"):
+            future.result(10)
+    assert wal.failure == "the writer ended: told to"
+    with pytest.raises(WalWriteError, match="the writer ended: told to"):
+        wal.append(a_record(b"3"))
+    wal.close()

@@ -14,7 +14,7 @@ from analytics.services import home_at
 from tachograph.cli import main
 from tachograph_analytics.receiver.wal import Wal
 from tachograph_analytics.store.decoder import work
-from tachograph_analytics.store.query import QueryError, as_json, query
+from tachograph_analytics.store.query import Answer, QueryError, as_json, as_text, query
 from tachograph_analytics.store.segment import ContentType, Encoding, Record, Signal
 
 if TYPE_CHECKING:
@@ -92,10 +92,15 @@ def test_the_command_prints_json(home, capsys):
 
 
 def test_the_command_prints_a_table(home, capsys):
-    assert main(["query", "--home", str(home.path), "SELECT 11 AS eleven, NULL AS nothing"]) == 0
-    out = capsys.readouterr().out
-    assert "eleven" in out
-    assert "11" in out
+    assert main(["query", "--home", str(home.path), "SELECT 11 AS eleven, NULL AS nothing, 'a' AS b"]) == 0
+    assert capsys.readouterr().out == "eleven  nothing  b\n------  -------  -\n11               a\n"
+
+
+def test_what_does_not_fit_is_a_block_a_row_and_nothing_is_cut():
+    answer = Answer(("run_id", "n"), (("run_94411a494a4571e4", 11), ("run_2cdc51addf2aed5c", None)))
+    assert as_text(answer, 25).splitlines()[2] == "run_94411a494a4571e4  11"
+    assert as_text(answer, 20) == ("run_id  run_94411a494a4571e4\nn       11\n\nrun_id  run_2cdc51addf2aed5c\nn")
+    assert as_text(Answer(("run_id",), ()), 3) == "no rows"
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1", "SELEC"])
@@ -114,3 +119,13 @@ def test_the_modules_of_the_commands_load_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("words", [["query", "SELECT count(*) FROM runs"], ["detect"]])
+def test_a_damaged_store_is_one_sentence_that_names_the_file(home, capsys, words):
+    (file,) = home.table("spans").iterdir()
+    file.write_bytes(file.read_bytes()[:-7])
+    assert main([words[0], "--home", str(home.path), *words[1:]]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(file) in said
