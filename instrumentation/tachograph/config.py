@@ -123,6 +123,10 @@ def _tenant_hashed(given: Mapping[str, str]) -> bool:
     text = given.get("TACHOGRAPH_TENANT", "plain")
     if text not in {"plain", "hashed"}:
         raise UsageError(f"TACHOGRAPH_TENANT is {text!r}; tenants are recorded plain or hashed.")
+    if text == "hashed" and "TACHOGRAPH_HASH_KEY" not in given:
+        raise UsageError(
+            "TACHOGRAPH_TENANT is hashed and there is no key: set TACHOGRAPH_HASH_KEY to a secret."
+        )
     return text == "hashed"
 
 

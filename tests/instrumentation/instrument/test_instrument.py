@@ -363,6 +363,7 @@ def test_the_report_says_nothing_of_a_password_in_the_endpoint():
         ({"TACHOGRAPH_PATIENCE": "inf"}, "not a number of seconds"),
         ({"TACHOGRAPH_PATIENCE": "-1"}, "not a number of seconds"),
         ({"TACHOGRAPH_TENANT": "hash"}, "plain or hashed"),
+        ({"TACHOGRAPH_TENANT": "hashed"}, "set TACHOGRAPH_HASH_KEY"),
     ],
 )
 def test_a_setting_of_ours_that_cannot_be_meant_is_a_sentence(environ, sentence):
