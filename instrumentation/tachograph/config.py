@@ -124,9 +124,7 @@ def _tenant_hashed(given: Mapping[str, str]) -> bool:
     if text not in {"plain", "hashed"}:
         raise UsageError(f"TACHOGRAPH_TENANT is {text!r}; tenants are recorded plain or hashed.")
     if text == "hashed" and "TACHOGRAPH_HASH_KEY" not in given:
-        raise UsageError(
-            "TACHOGRAPH_TENANT is hashed and there is no key: set TACHOGRAPH_HASH_KEY to a secret."
-        )
+        raise UsageError("TACHOGRAPH_TENANT is hashed and there is no key: set TACHOGRAPH_HASH_KEY to a secret.")
     return text == "hashed"
 
 

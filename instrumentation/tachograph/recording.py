@@ -76,6 +76,9 @@ class Recording:
     def returned(self, value: object) -> None:
         """Called with what a decorated function returned."""
 
+    def yielded(self, item: object) -> None:
+        """Called with each item that a decorated generator yields."""
+
     # -- what the machinery calls, each behind the guard
     def begin(self) -> None:
         """Opens the step and makes it current."""

@@ -151,6 +151,7 @@ def _generator(function: Callable[..., Any], make: Callable[[], Recording]) -> C
             step: Callable[[], Any] = functools.partial(next, inner)
             while True:
                 item = step()  # the step is current while the host's generator runs, not while its consumer does
+                observe(recording, recording.yielded, item)
                 leave(recording)
                 try:
                     sent = yield item
@@ -178,6 +179,7 @@ def _async_generator(function: Callable[..., Any], make: Callable[[], Recording]
             step: Callable[[], Awaitable[Any]] = inner.__anext__
             while True:
                 item = await step()
+                observe(recording, recording.yielded, item)
                 leave(recording)
                 try:
                     sent = yield item

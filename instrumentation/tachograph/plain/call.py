@@ -143,6 +143,11 @@ class Observed(Recording):
             self._convention.read(self.step, self.call, value)
 
     @override
+    def yielded(self, item: object) -> None:
+        if self.hook == "llm":  # the usage of a streamed call stands in one of its chunks, mostly the last
+            self.returned(item)
+
+    @override
     def finish(self, error: BaseException | None, ended: int | None = None) -> None:
         if self.step is not None:
             self.step.finish(error, ended)

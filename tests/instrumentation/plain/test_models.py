@@ -263,3 +263,28 @@ def test_a_model_call_below_a_tool_call_of_a_model_call_is_another_one(hook, rec
     assert [(span["kind"], span["parent"]) for span in recorded.spans()] == [
         ("llm", "execute_tool summarize"), ("tool", "chat unknown"), ("llm", None),
     ]  # fmt: skip
+
+
+def test_the_usage_of_a_stream_is_read_off_its_chunks(hook, recorded):
+    chunks = ["a", {"delta": "b"}, {"usage": {"input_tokens": 1300, "output_tokens": 17}, "model": "gpt-4o"}]
+
+    class Agent:
+        provider = "openai"
+
+        def chat(self, prompt: str) -> Any:
+            yield from chunks
+
+        async def complete(self, prompt: str) -> Any:
+            for chunk in chunks:
+                yield chunk
+
+    async def streamed() -> list[Any]:
+        return [chunk async for chunk in Agent().complete("content")]
+
+    hook(Agent)
+    assert list(Agent().chat("content")) == chunks
+    assert asyncio.run(streamed()) == chunks
+    assert recorded.values("llm", n.GEN_AI_USAGE_INPUT_TOKENS) == [1300, 1300]
+    assert recorded.values("llm", n.GEN_AI_USAGE_OUTPUT_TOKENS) == [17, 17]
+    assert recorded.metric("tachograph.llm.calls") == 2
+    assert recorded.metric("tachograph.cost.unpriced") == 0
