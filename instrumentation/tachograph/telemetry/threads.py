@@ -44,26 +44,26 @@ def _carried(function: Callable[..., Any]) -> Callable[..., Any]:
     run, call, context = RUNNING.get(), CALLING.get(), otel_context.get_current()
 
     def work(*args: Any, **kwargs: Any) -> Any:
-        undo = _enter(run, call, context)
+        undo: list[Callable[[], object]] = []
+        _guarded(lambda: _enter(undo, run, call, context))
         try:
             return function(*args, **kwargs)
         finally:
-            _leave(undo)
+            while undo:
+                _guarded(undo.pop())
 
     return work
 
 
-def _enter(run: Any, call: Any, context: otel_context.Context) -> tuple[Any, ...]:
+def _enter(undo: list[Callable[[], object]], run: Any, call: Any, context: otel_context.Context) -> None:
+    """Makes all three current in this thread; `undo` gets what takes each back, also when the next one fails."""
+    undo.append(functools.partial(RUNNING.reset, RUNNING.set(run)))
+    undo.append(functools.partial(CALLING.reset, CALLING.set(call)))
+    undo.append(functools.partial(otel_context.detach, otel_context.attach(context)))
+
+
+def _guarded(step: Callable[[], object]) -> None:
     try:
-        return RUNNING.set(run), CALLING.set(call), otel_context.attach(context)
-    except Exception as error:  # noqa: BLE001 - the work goes on without us
+        step()
+    except Exception as error:  # noqa: BLE001 - the host's work goes on without us
         failed("instrument", error)
-        return ()
-
-
-def _leave(undo: tuple[Any, ...]) -> None:
-    if undo:
-        running, calling, attached = undo
-        otel_context.detach(attached)
-        CALLING.reset(calling)
-        RUNNING.reset(running)

@@ -161,6 +161,21 @@ def test_calls_in_a_thread_pool_belong_to_the_run_that_submitted_them():
     assert ThreadPoolExecutor.submit is original
 
 
+@pytest.mark.parametrize("broken", ["attach", "detach"])
+def test_a_pools_work_is_done_and_nothing_stays_behind_when_carrying_fails(broken, monkeypatch):
+    def fails(*_: object) -> None:
+        raise RuntimeError("ours")
+
+    with recording(), ThreadPoolExecutor(1) as pool:
+        with tachograph.run() as run:
+            monkeypatch.setattr(f"tachograph.telemetry.threads.otel_context.{broken}", fails)
+            assert pool.submit(tachograph.run_id).result() == run.id
+            with pytest.raises(LookupError):
+                pool.submit(lambda: {}["host"]).result()
+            monkeypatch.undo()
+        assert pool.submit(tachograph.run_id).result() is None
+
+
 def test_a_task_that_outlives_its_run_begins_runs_of_its_own():
     async def worker(questions: asyncio.Queue[str]) -> None:
         while await questions.get() != "stop":
