@@ -61,8 +61,8 @@ def _about(group: Group) -> str:
         if group.count == 1
         else f"{many(group.count, 'time')}, first {when(group.first_seen)}, last {when(group.last_seen)}"
     )
-    release = f" · release {plain(group.release)}" if group.release else ""
-    return f"agent {plain(group.agent or 'unknown')}{release} · {seen} · `{group.rule}`"
+    releases = f" · release {plain(', '.join(group.releases))}" if group.releases else ""
+    return f"agent {plain(group.agent or 'unknown')}{releases} · {seen} · `{group.rule}`"
 
 
 def draw_incident(incident: Incident) -> None:

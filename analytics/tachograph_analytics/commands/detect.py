@@ -60,10 +60,10 @@ def _show(found: list[Finding], known: list[Coverage]) -> None:
 
 def _lines(group: Group) -> tuple[str, str, str]:
     """A group in three lines: what it is, its sentence, and when and where it was seen."""
-    release = f" · release {group.release}" if group.release else ""
+    releases = f" · release {', '.join(group.releases)}" if group.releases else ""
     seen = f"first {_second(group.first_seen)}, last {_second(group.last_seen)} UTC" if group.last_seen else "no time"
     newest = f" · newest run {group.examples[0]}" if group.examples else ""
-    head = f"{group.severity:<6} {group.rule} · agent {group.agent}{release}"
+    head = f"{group.severity:<6} {group.rule} · agent {group.agent}{releases}"
     return head, f"       {group.sentence}", f"       {seen}{newest}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -20,17 +21,17 @@ _URGENCY: Final = ("page", "ticket", "info")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The findings of one rule about one agent and release; `runs` counts the runs they are in.
+    """The findings of one rule about one agent; `runs` counts the runs they are in.
 
-    `first_seen` and `last_seen` are None where no finding has a time. `sentence` says it all in one; `examples` are ids
-    of the newest runs, newest first.
+    `releases` are those that were seen, the one with most findings first. `first_seen` and `last_seen` are None where
+    no finding has a time. `sentence` says it all in one; `examples` are ids of the newest runs, newest first.
     """
 
     rule: str
     pattern: str
     severity: Severity
     agent: str | None
-    release: str | None
+    releases: tuple[str, ...]
     count: int
     runs: int
     first_seen: datetime | None
@@ -40,12 +41,12 @@ class Group:
 
 
 def grouped(findings: Iterable[Finding]) -> list[Group]:
-    """The findings by rule, agent and release: what pages first, then the most frequent."""
-    together: dict[tuple[str, str | None, str | None], list[Finding]] = {}
+    """The findings by rule and agent: what pages first, then the most frequent."""
+    together: dict[tuple[str, str | None], list[Finding]] = {}
     for finding in findings:
-        together.setdefault((finding.rule, finding.agent, finding.release), []).append(finding)
+        together.setdefault((finding.rule, finding.agent), []).append(finding)
     groups = [_group(found) for found in together.values()]
-    return sorted(groups, key=lambda g: (_URGENCY.index(g.severity), -g.count, g.rule, g.agent or "", g.release or ""))
+    return sorted(groups, key=lambda g: (_URGENCY.index(g.severity), -g.count, g.rule, g.agent or ""))
 
 
 def _group(found: list[Finding]) -> Group:
@@ -53,12 +54,13 @@ def _group(found: list[Finding]) -> Group:
     times = [finding.ts for finding in newest_first if finding.ts is not None]
     one = newest_first[0]
     runs = tuple(dict.fromkeys(finding.run_id for finding in newest_first if finding.run_id is not None))
+    releases = Counter(finding.release for finding in newest_first if finding.release is not None)
     return Group(
         rule=one.rule,
         pattern=one.pattern,
         severity=one.severity,
         agent=one.agent,
-        release=one.release,
+        releases=tuple(release for release, _ in releases.most_common()),
         count=len(found),
         runs=len(runs),
         first_seen=times[-1] if times else None,

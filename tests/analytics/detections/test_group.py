@@ -37,7 +37,7 @@ def test_one_finding_speaks_for_itself():
             pattern="P09",
             severity="page",
             agent="airline",
-            release="2.1",
+            releases=("2.1",),
             count=1,
             runs=1,
             first_seen=NOON,
@@ -62,12 +62,11 @@ def test_findings_outside_of_runs_name_none():
     assert (group.sentence, group.runs, group.examples) == ("A release gate passed without data: 2 times.", 0, ())
 
 
-def test_agents_and_releases_stand_apart_and_what_pages_comes_first_then_the_most_frequent():
+def test_agents_stand_apart_and_what_pages_comes_first_then_the_most_frequent():
     ticket = replace(ONE, rule="write_no_key", pattern="P03", severity="ticket")
-    found = [*[ticket] * 5, ONE, *[replace(ONE, release="2.2")] * 3, replace(ONE, agent=None)]
-    assert [(group.rule, group.agent, group.release, group.count) for group in grouped(found)] == [
-        ("fallback_silent", "airline", "2.2", 3),
-        ("fallback_silent", None, "2.1", 1),
-        ("fallback_silent", "airline", "2.1", 1),
-        ("write_no_key", "airline", "2.1", 5),
+    found = [*[ticket] * 5, ONE, *[replace(ONE, release="2.2")] * 3, replace(ONE, agent=None, release=None)]
+    assert [(group.rule, group.agent, group.releases, group.count) for group in grouped(found)] == [
+        ("fallback_silent", "airline", ("2.2", "2.1"), 4),
+        ("fallback_silent", None, (), 1),
+        ("write_no_key", "airline", ("2.1",), 5),
     ]
