@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MetricsMode = Literal["prometheus", "otlp", "none"]
+BaggageMode = Literal["on", "send", "off"]
 
 OTLP_ENDPOINT = "http://127.0.0.1:4318"
 METRICS_PORT = 9464  # the port that OpenTelemetry gives to the Prometheus exporter
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
 _MODES: tuple[MetricsMode, ...] = ("prometheus", "otlp", "none")
+_BAGGAGE: tuple[BaggageMode, ...] = ("on", "send", "off")
 _PORT = re.compile(r"[0-9]{1,5}")
 _USERINFO = re.compile(r"//[^/?#]*@")
 
@@ -40,6 +43,8 @@ class Config:
     metrics_port: int = METRICS_PORT
     metrics_token: str | None = None
     content: bool = False
+    log_ids: bool = True
+    baggage: BaggageMode = "on"
     hash_key: bytes | None = None
     tenant_hashed: bool = False
     patience_s: float = 60.0
@@ -60,6 +65,7 @@ def read(
     metrics: MetricsMode | None = None,
     metrics_port: int | None = None,
     content: bool | None = None,
+    log_ids: bool | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Config:
     """The configuration; raises UsageError for a setting of tachograph's own that cannot be meant.
@@ -80,6 +86,8 @@ def read(
         metrics_port=metrics_port if metrics_port is not None else _port(given, notes),
         metrics_token=given.get("TACHOGRAPH_TOKEN"),
         content=content if content is not None else given.get("TACHOGRAPH_CONTENT", "").lower() in _TRUE,
+        log_ids=log_ids if log_ids is not None else _switch(given, "TACHOGRAPH_LOG_IDS"),
+        baggage=_baggage(given),
         hash_key=key.encode() if key else None,
         tenant_hashed=_tenant_hashed(given),
         patience_s=_seconds(given, "TACHOGRAPH_PATIENCE", 60.0),
@@ -117,6 +125,21 @@ def _port(given: Mapping[str, str], notes: list[str]) -> int:
         f"OTEL_EXPORTER_PROMETHEUS_PORT is {text!r}; a port is a number from 0 to 65535, and {METRICS_PORT} is taken"
     )
     return METRICS_PORT
+
+
+def _switch(given: Mapping[str, str], name: str) -> bool:
+    text = given.get(name, "on").strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise UsageError(f"{name} is {given[name]!r}; it can be on or off.")
+    return text in _TRUE
+
+
+def _baggage(given: Mapping[str, str]) -> BaggageMode:
+    text = given.get("TACHOGRAPH_BAGGAGE", "on")
+    for mode in _BAGGAGE:
+        if mode == text.strip().lower():
+            return mode
+    raise UsageError(f"TACHOGRAPH_BAGGAGE is {text!r}; it can be {', '.join(_BAGGAGE[:-1])} or {_BAGGAGE[-1]}.")
 
 
 def _tenant_hashed(given: Mapping[str, str]) -> bool:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from tachograph.config import MetricsMode, read
 from tachograph.errors import UsageError
 from tachograph.registry.names import HOOKS
-from tachograph.telemetry.guard import failed
+from tachograph.telemetry.guard import failed, guarded
 from tachograph.telemetry.recorder import Clock, Ids, Recorder, activate, random_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from types import ModuleType
 
-    from tachograph.plain.install import Hooked, Installation, Skipped
+    from tachograph.plain.install import Adoption, Hooked, Installation, Skipped
     from tachograph.telemetry.audit import AuditLog
     from tachograph.telemetry.pipeline import Pipeline
+    from tachograph.telemetry.processor import SpanSink
 
 _log = logging.getLogger("tachograph")
 
@@ -59,6 +61,20 @@ class _Installed:
     pipeline: Pipeline
     plain: Installation | None
     undo: tuple[Callable[[], None], ...]
+    adoption: Adoption | None = None
+
+    def extended(self) -> Report:
+        """The report, with what was adopted since."""
+        if self.adoption is None:
+            return self.report
+        report, adopted = self.report, self.adoption.installation
+        return replace(
+            report,
+            hooked=(*report.hooked, *adopted.hooked),
+            skipped=(*report.skipped, *adopted.skipped),
+            unrecognised=(*report.unrecognised, *adopted.unrecognised),
+            hooks=self.recorder.hooks(report.agent),
+        )
 
 
 _lock = threading.Lock()
@@ -77,6 +93,7 @@ def instrument(
     metrics: MetricsMode | None = None,
     metrics_port: int | None = None,
     content: bool | None = None,
+    log_ids: bool | None = None,
     audit_log: AuditLog | None = None,
     clock: Clock | None = None,
     ids: Ids = random_id,
@@ -88,7 +105,8 @@ def instrument(
     name. `endpoint` is an OTLP/HTTP base URL (default OTEL_EXPORTER_OTLP_ENDPOINT, then http://127.0.0.1:4318).
     `expects` names hooks that the agent is supposed to run through: one that never does is then a finding, not "not
     instrumented". `metrics` is prometheus (/metrics on `metrics_port`, default 9464), otlp or none. `content` turns
-    redacted content on. `audit_log` also gets every audit entry. Providers that the application has set are used.
+    redacted content on. `log_ids=False` leaves the host's log records as they are. `audit_log` also gets every audit
+    entry. Providers that the application has set are used.
 
     Raises UsageError for a setting or mapping that cannot be meant; nothing else. A second call is a no-op.
     """
@@ -101,22 +119,20 @@ def instrument(
         metrics=metrics,
         metrics_port=metrics_port,
         content=content,
+        log_ids=log_ids,
     )
     with _lock:
         if _installed is not None:
-            report = _installed.report
-            return replace(report, already=True)
+            return replace(_installed.extended(), already=True)
         if config.disabled:
             return Report(config.service_name, notes=("OTEL_SDK_DISABLED is set: nothing is recorded.",))
+        from tachograph.plain.install import Adoption, install
         from tachograph.telemetry.correlation import correlate
         from tachograph.telemetry.pipeline import connect
         from tachograph.telemetry.threads import carry
 
-        plain = None
-        if target is not None:
-            from tachograph.plain.install import install
-
-            plain = install(target, mapping)
+        adoption = Adoption(mapping) if target is None else None
+        plain = install(target, mapping) if target is not None else None
         try:
             pipeline = connect(config)
         except BaseException:
@@ -126,7 +142,7 @@ def instrument(
         recorder = pipeline.recorder(config, clock=clock, ids=ids, audit_log=audit_log)
         for hook in ("export", "processor", "instrument", "audit", *expects, *(plain.hooks if plain else ())):
             recorder.cover(hook, config.service_name)
-        undo = (pipeline.tally_failures(), correlate(), carry())
+        undo = (pipeline.tally_failures(), *((correlate(),) if config.log_ids else ()), carry())
         activate(recorder)
         notes = (*pipeline.notes, *_framework_notes(frameworks))
         report = Report(
@@ -137,8 +153,33 @@ def instrument(
             notes,
             recorder.hooks(config.service_name),
         )
-        _installed = _Installed(report, recorder, pipeline, plain, undo)
+        _installed = _Installed(report, recorder, pipeline, plain, undo, adoption)
     return report
+
+
+@guarded("instrument", None)
+def adopt(module: ModuleType, name: str) -> None:
+    """Hooks what `name` stands for in a module that has just bound it, if instrument() was called without a target.
+
+    For programs whose modules are loaded after instrument(): the report and uninstrument() include it. Never raises.
+    """
+    installed = _installed
+    if installed is None or installed.adoption is None:
+        return
+    agent = installed.report.agent
+    for hook in installed.adoption.adopt(module, name).difference(installed.recorder.hooks(agent)):
+        installed.recorder.cover(hook, agent)
+
+
+def report() -> Report | None:
+    """The report of instrument() with what was adopted since; None where nothing is recorded."""
+    return None if _installed is None else _installed.extended()
+
+
+def watch(sink: SpanSink) -> None:
+    """Hands every span that ends in this process to `sink` too, until uninstrument()."""
+    if _installed is not None:
+        _installed.pipeline.spans.sinks += (sink,)
 
 
 def _known(expects: Iterable[str]) -> tuple[str, ...]:
@@ -170,6 +211,7 @@ def uninstrument() -> None:
     activate(None)
     for step in (
         *(() if installed.plain is None else (installed.plain.undo,)),
+        *(() if installed.adoption is None else (installed.adoption.installation.undo,)),
         *installed.undo,
         installed.pipeline.close,
     ):

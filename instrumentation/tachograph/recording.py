@@ -54,6 +54,7 @@ class Recording:
         self.recorder: Recorder | None = None
         self.span: Span | None = None
         self.started = 0
+        self._began: dict[str, object] = {}
         self._values: list[Var] = []
         self.variables: Variables | None = None  # a context in which the step is current
         self.left = True
@@ -69,6 +70,10 @@ class Recording:
 
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
         """Called before the span ends, with the host's exception if there is one: last attributes, events, metrics."""
+
+    def surroundings(self, span: Span) -> Context:
+        """The context that the host's code of this step runs in, from the one that is current."""
+        return trace.set_span_in_context(span)
 
     def bound(self, arguments: inspect.BoundArguments) -> None:
         """Called with the arguments of a decorated function, before `opened`."""
@@ -90,7 +95,8 @@ class Recording:
         recorder.cover(self.hook)
         self.opened(recorder)
         if self.kind is not None:
-            self.span = recorder.span(self.name(), self.kind, self.attributes, self.started, client=self.client)
+            self._began = dict(self.attributes)
+            self.span = recorder.span(self.name(), self.kind, self._began, self.started, client=self.client)
         self.attach()
 
     def carry(self, variable: ContextVar[Any], value: object) -> None:
@@ -103,7 +109,7 @@ class Recording:
             return
         self.left = False
         frame: Frame = []
-        context = None if self.span is None else otel_context.attach(trace.set_span_in_context(self.span))
+        context = None if self.span is None else otel_context.attach(self.surroundings(self.span))
         self._frames.append((frame, context))
         for variable, value in (*self._values, (_step, self)):
             frame.append((variable, variable.set(value)))
@@ -152,9 +158,9 @@ class Recording:
         if n.ERROR_TYPE in self.attributes:
             # the exception's message may hold content: its type says enough
             span.set_status(StatusCode.ERROR, str(self.attributes[n.ERROR_TYPE]))
-        for name, value in self.attributes.items():
-            if value is not None:
-                span.set_attribute(name, value)  # pyright: ignore[reportArgumentType] - hooks pass OTel values
+        # What the span began with stays: each write of an attribute costs a lock and a check of its value.
+        later = {name: value for name, value in self.attributes.items() if self._began.get(name) is not value}
+        span.set_attributes({name: value for name, value in later.items() if value is not None})  # pyright: ignore[reportArgumentType] - hooks pass OTel values
         span.end(end_time=ended)
 
 

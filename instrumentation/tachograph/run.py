@@ -31,7 +31,7 @@ class RunContext:
     tokens, `cost` US dollars of the priced calls, `unpriced` the calls without a price. `hits` are the budgets (type,
     scope) that were hit, and whether a degraded mode was entered since; `denied` the guardrails by call that denied it
     last; `prompted` and `enforced` the places (stage, call before a tool) of checkpoints in prompts and of all others.
-    `resumed` says that an earlier part of the run saw what this part cannot know.
+    `resumed` says that an earlier part of the run, or its caller's, saw what this part cannot know.
     """
 
     id: str

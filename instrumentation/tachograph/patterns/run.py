@@ -13,16 +13,24 @@ from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import RUNNING, RunContext, current
+from tachograph.telemetry import baggage
 from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
     from tachograph.telemetry.recorder import Recorder
 
 UNREMARKABLE = frozenset({"degraded", "escalated", "refused"})  # outcomes with which a hit budget was answered
 
 
 class Run(Recording):
-    """One user request. A run inside of a run is a step of the outer one: one request has one run id."""
+    """One user request. A run inside of a run is a step of the outer one: one request has one run id.
+
+    The outer one may be another service's, whose id came along in the baggage: then this is a part of that run, with
+    its id. Calls, tokens and cost count here, where they happen; the run, its outcome and its duration there.
+    """
 
     hook = "run"
     kind = "run"
@@ -46,6 +54,8 @@ class Run(Recording):
         self._outcome: str | None = None
         self._suspended = False
         self.context: RunContext | None = None
+        self.outermost = False  # in this process: what happens inside of it is noted in a context of its own
+        self._sends = False
 
     @property
     def id(self) -> str | None:
@@ -61,9 +71,22 @@ class Run(Recording):
         outer = current()
         agent = self._agent or (outer.agent if outer else recorder.default_agent)
         if outer is not None:
-            self._agent, self.kind, self.context = agent, "step", outer
-            self.attributes[n.STEP_NAME] = agent
+            self.context = outer
+            self._become_step(agent)
             return
+        caller = baggage.run_of_caller() if recorder.baggage == "on" else None
+        if caller is not None and self._id in {None, caller}:
+            self._id = caller
+            self._become_step(agent)
+        self._sends = recorder.baggage != "off"
+        self._open(recorder, agent)
+
+    def _become_step(self, agent: str) -> None:
+        self._agent, self.kind = agent, "step"
+        self.attributes[n.STEP_NAME] = agent
+
+    def _open(self, recorder: Recorder, agent: str) -> None:
+        """What happens inside from now on is this run's, or this part's of one that began elsewhere."""
         common: dict[str, object] = {
             n.RUN_ID: self._id or recorder.new_id("run"),
             n.GEN_AI_AGENT_NAME: agent,
@@ -77,12 +100,22 @@ class Run(Recording):
         self.context = RunContext(
             str(common[n.RUN_ID]), agent, str(common[n.WORKFLOW]), self._tier, common, resumed=self._id is not None
         )
+        self.outermost = True
         recorder.cover("run", agent)
-        self.attributes |= {**common, n.GEN_AI_OPERATION_NAME: "invoke_agent", n.RUN_TIER: self._tier}
+        self.carry(RUNNING, self.context)
+        self.attributes |= common
+        if self.kind == "step":
+            return
+        self.attributes |= {n.GEN_AI_OPERATION_NAME: "invoke_agent", n.RUN_TIER: self._tier}
         self.attributes[n.SAMPLE_RATE] = recorder.sample_rate
         if self._user is not None:
             self.attributes[n.USER_HASH] = recorder.hashed(self._user)
-        self.carry(RUNNING, self.context)
+
+    @override
+    def surroundings(self, span: Span) -> Context:
+        context = super().surroundings(span)
+        run = self.context
+        return baggage.with_run(run, context) if run is not None and self.outermost and self._sends else context
 
     @guarded("run", None)
     def outcome(self, outcome: str, stop_reason: str | None = None) -> None:
@@ -112,23 +145,25 @@ class Run(Recording):
         try:
             super().finish(error, ended)
         finally:
-            if self.context is not None and self.kind == "run":
+            if self.context is not None and self.outermost:
                 self.context.ended = True  # a task that outlives the run is not in it any more
 
     @override
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
         run = self.context
-        if run is None or self.kind == "step":
+        if run is None or not self.outermost:
+            return
+        self.attributes |= run.common
+        for place in run.prompted:
+            if place not in run.enforced:
+                recorder.detect("checkpoint_prompt_only")
+        if self.kind == "step":  # how the run ends, and that it was one, is said where it began
             return
         self.attributes |= {
-            **run.common,
             n.RUN_TURNS: run.turns or run.llm_calls,
             n.RUN_TIER: run.tier,
             n.RUN_HOOKS: recorder.hooks(run.agent),
         }
-        for place in run.prompted:
-            if place not in run.enforced:
-                recorder.detect("checkpoint_prompt_only")
         if self._suspended:
             self.attributes[n.RUN_SUSPENDED] = True
             return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from typing_extensions import override
 
-from tachograph.patterns.checkpoint import Checkpoint
-from tachograph.plain.reading import label, name, read, text
+from tachograph.patterns.checkpoint import Checkpoint, Enforcement
+from tachograph.plain.reading import is_a, items, label, name, one_of, read, size, text, whole
 from tachograph.plain.runs import progress
 from tachograph.plain.verdict import verdict
 from tachograph.recording import Recording
@@ -26,6 +26,8 @@ UNNAMED = ""  # the tool of a check that does not say which: the next call of th
 TOOL = ("tool", "tool_name", "name", "function", "call", "tool_call", "action")
 _TOOL_FIELDS = ("tool", "name", "tool_name")
 CALL_ID = ("call_id", "tool_call_id")
+
+_ENFORCEMENTS = get_args(Enforcement)
 
 
 def tool_name(call: Call) -> str | None:
@@ -133,9 +135,17 @@ def result_check(call: Call) -> Checkpoint:
 
 
 def decided(checkpoint: Checkpoint, call: Call, value: object) -> None:
-    """Reads the decision off what the check returned."""
+    """Reads off what the check returned: the decision, what it removed, and what enforces it where it says so."""
     found = verdict(call, value)
     checkpoint.decide(found.decision, rule=found.rule, reason=found.reason)
+    removed = read(value, "redactions")
+    count = whole(removed) if is_a(removed, int) else size(removed)
+    if count is not None:
+        kinds = [label(text(kind)) for kind in items(read(value, "categories")) or ()]
+        checkpoint.redacted(count, [kind for kind in kinds if kind is not None])
+    enforcement = one_of(read(value, "enforcement"), _ENFORCEMENTS)
+    if enforcement is not None:
+        checkpoint.attributes[n.CHECKPOINT_ENFORCEMENT] = enforcement
 
 
 class Authorization(Recording):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final
 
-from tachograph.plain import approvals, budgets, caches, checks, degradations, models, routes, runs, tools
+from tachograph.plain import approvals, budgets, caches, checks, degradations, evidence, models, routes, runs, tools
 from tachograph.plain.call import Convention
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ NAMES: Final[dict[str, Convention]] = {
     "decompose": _PLAN,
     "route": Convention("route", routes.route, routes.routed),
     "delegate": Convention("delegate", routes.delegate),
-    "combine": Convention("combine", routes.combine),
+    "combine": Convention("combine", routes.combine, evidence.combined),
     **dict.fromkeys(("llm", "complete", "chat", "generate"), _LLM),
     **dict.fromkeys(("request_approval", "approve", "ask_approval", "confirm"), _APPROVAL),
     **dict.fromkeys(("record_audit", "write_audit", "audit"), _AUDIT),

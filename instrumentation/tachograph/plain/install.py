@@ -6,26 +6,26 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from tachograph.errors import UsageError
-from tachograph.plain.call import Convention, Observed, Place
-from tachograph.plain.convention import CACHE_METHODS, NAMES, VALIDATORS, find, lingering, meant, nearest
-from tachograph.plain.degradations import mode_of
+from tachograph.plain.call import Observed, Place
+from tachograph.plain.choices import HOOKED, By, Choice, Meanings, choose, meanings, parameters, require_defined
+from tachograph.plain.convention import lingering
 from tachograph.plain.ownership import is_users, namespace
 from tachograph.plain.reading import attribute, is_a
-from tachograph.plain.sites import Site, sites
+from tachograph.plain.sites import Site, bound, sites
 from tachograph.plain.slots import slots
 from tachograph.plain.tools import KEY
 from tachograph.telemetry.guard import failed
-from tachograph.wrapping import MARKER, wrap
+from tachograph.wrapping import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_log = logging.getLogger("tachograph")
+    from tachograph.plain.sites import Sites
 
-By = Literal["convention", "mapping"]
+_log = logging.getLogger("tachograph")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,18 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
-    site: Site
-    convention: Convention
-    by: By
-
-
-@dataclass(frozen=True, slots=True)
 class _Change:
     owner: Any
     name: str
     original: Any
     installed: Any
+
+
+@dataclass(slots=True)
+class _Validation:
+    """Whether the agent validates results of tools, which may show after its tools are hooked."""
+
+    seen: bool = False
 
 
 @dataclass(slots=True)
@@ -86,6 +86,7 @@ class _Work:
     changes: list[_Change] = field(default_factory=list[_Change])
     replaced: dict[int, tuple[Any, Any]] = field(default_factory=dict[int, tuple[Any, Any]])
     unrecognised: list[str] = field(default_factory=list[str])
+    validation: _Validation = field(default_factory=_Validation)
 
     def skip(self, site: Site, reason: str) -> None:
         self.skipped.append(Skipped(site.where, site.name, reason))
@@ -99,6 +100,17 @@ class _Work:
         self.changes.append(_Change(site.owner, site.name, site.value, installed))
         return True
 
+    def done(self) -> Installation:
+        """What was done so far, and the way back from it."""
+        changes = tuple(self.changes)
+        return Installation(
+            tuple(self.hooked),
+            tuple(self.skipped),
+            lambda: _undo(changes),
+            frozenset(self.hooks),
+            tuple(dict.fromkeys(self.unrecognised)),
+        )
+
 
 def install(target: object, mapping: Mapping[str, str] | None = None) -> Installation:
     """Hooks what the target defines under a name of the convention, or under the own names that `mapping` explains.
@@ -107,9 +119,12 @@ def install(target: object, mapping: Mapping[str, str] | None = None) -> Install
     UsageError for what is no target, and for a mapping whose names do not exist; nothing is changed then. Whatever else
     cannot be hooked is skipped and said.
     """
-    work, explained = _Work(), _own_names(mapping)
+    work, explained = _Work(), meanings(mapping)
     try:
-        _install(target, explained, work)
+        found = sites(target)
+        require_defined(explained, found.functions)
+        _install(found, explained, work)
+        _rebind(work)
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - the host goes on unobserved, with nothing changed
@@ -119,105 +134,67 @@ def install(target: object, mapping: Mapping[str, str] | None = None) -> Install
     except BaseException:
         _undo(work.changes)
         raise
-    changes = tuple(work.changes)
-    return Installation(
-        tuple(work.hooked),
-        tuple(work.skipped),
-        lambda: _undo(changes),
-        frozenset(work.hooks),
-        tuple(dict.fromkeys(work.unrecognised)),
-    )
+    return work.done()
 
 
-def _own_names(mapping: Mapping[str, str] | None) -> dict[str, str]:
-    try:
-        explained = dict(mapping or {})
-    except (TypeError, ValueError):
-        explained = {None: None}
-    if not all(is_a(each, str) for pair in explained.items() for each in pair):
-        raise UsageError(
-            "The mapping has to say {own name: convention name}, both as strings; got something else. "
-            "Give for instance mapping={'do_tool': 'call_tool'}."
-        )
-    return cast("dict[str, str]", explained)
+class Adoption:
+    """An installation that grows name by name, as the modules of a program define them.
 
+    UsageError for a mapping to what is no name of the convention; its own names may turn up in any module, or never.
+    """
 
-def _install(target: object, mapping: dict[str, str], work: _Work) -> None:
-    found = sites(target)
-    choices = _choose(found.functions, mapping, work)
-    validated = any(choice.convention is NAMES[name] for choice in choices for name in VALIDATORS)
-    for choice in choices:
+    def __init__(self, mapping: Mapping[str, str] | None = None) -> None:
+        self._explained = meanings(mapping)
+        self._work = _Work()
+
+    @property
+    def installation(self) -> Installation:
+        """What was done so far."""
+        return self._work.done()
+
+    def adopt(self, module: ModuleType, name: str) -> frozenset[str]:
+        """Hooks what `name` stands for in a module that has just bound it; gives the hooks that are now known.
+
+        Never raises. Nobody can have taken the name out of the module before, so only the module is changed.
+        """
         try:
-            _hook(choice, work, validated=validated)
+            _install(bound(module, name), self._explained, self._work)
+        except Exception as error:  # noqa: BLE001 - the program goes on without this hook
+            failed("instrument", error)
+        # a class below another one, or a name that is bound again, has methods that were hooked where they were defined
+        self._work.skipped = [each for each in self._work.skipped if each.reason != HOOKED]
+        return frozenset(self._work.hooks)
+
+
+def _install(found: Sites, explained: Meanings, work: _Work) -> None:
+    choices = choose(found.functions, explained)
+    work.unrecognised += choices.unrecognised
+    for site, reason in choices.left:
+        work.skip(site, reason)
+    work.validation.seen |= any(choice.validates for choice in choices.chosen)
+    for choice in choices.chosen:
+        try:
+            _hook(choice, work)
         except Exception as error:  # noqa: BLE001 - the other functions can be hooked all the same
             work.skip(choice.site, f"cannot be hooked: {type(error).__name__}")
     for site in found.semaphores:
         _replace_semaphore(site, work)
     for site, reason in found.closed_caches:
         work.skip(site, reason)
-    _rebind(work)
-
-
-# -- which names stand for what
-def _choose(functions: list[Site], mapping: dict[str, str], work: _Work) -> list[_Choice]:
-    explained = {own: _explained(own, name, functions) for own, name in mapping.items()}
-    choices: list[_Choice] = []
-    for site in functions:
-        mapped = explained.get(site.path) or explained.get(site.name)
-        convention = mapped or find(site.name, in_cache=site.in_cache)
-        if convention is None:
-            if site.function is not None and not site.name.startswith("_") and not site.in_cache:
-                work.unrecognised.append(site.path)
-            continue
-        obstacle = site.obstacle()
-        obstacle = obstacle or _objection(site, convention)
-        if obstacle is not None:
-            work.skip(site, obstacle)
-        else:
-            choices.append(_Choice(site, convention, "mapping" if mapped else "convention"))
-    return choices
-
-
-def _objection(site: Site, convention: Convention) -> str | None:
-    function = site.function
-    if function is None:
-        return None
-    if MARKER in vars(function):
-        return "already hooked"
-    if convention.hook == "degraded" and mode_of(site.name) is None and "mode" not in _parameters(function):
-        return (
-            "neither its name nor an argument `mode` says which degraded mode: "
-            "name it fallback_model, degraded_read_only …"
-        )
-    return None
-
-
-def _explained(own: str, name: str, functions: list[Site]) -> Convention:
-    convention = meant(name)
-    if convention is None:
-        known = [*NAMES, *(f"cache.{method}" for method in CACHE_METHODS)]
-        raise UsageError(
-            f"The mapping says that {own!r} is {name!r}, which is no name of the convention; "
-            f"nearest are {nearest(name, known)}."
-        )
-    if not any(own in {site.name, site.path} for site in functions):
-        known = {site.name for site in functions} | {site.path for site in functions}
-        raise UsageError(
-            f"The mapping explains {own!r}, which the target does not define; "
-            f"nearest are {nearest(own, sorted(known))}."
-        )
-    return convention
 
 
 # -- putting hooks in
-def _hook(choice: _Choice, work: _Work, *, validated: bool) -> None:
+def _hook(choice: Choice, work: _Work) -> None:
     site, function = choice.site, choice.site.function
     if function is None:
         return
-    convention = lingering(choice.convention) if validated else choice.convention
-    place = _place(site, function)
+    convention, place, validation = choice.convention, _place(site, function), work.validation
     known = work.replaced.get(id(function))
-    wrapper = known[1] if known is not None else wrap(function, lambda: Observed(place, convention))
+    wrapper = (
+        known[1]
+        if known is not None
+        else wrap(function, lambda: Observed(place, lingering(convention) if validation.seen else convention))
+    )
     kind = next((kind for kind in (staticmethod, classmethod) if is_a(site.value, kind)), None)
     if not work.put(site, wrapper if kind is None else kind(wrapper)):
         return
@@ -230,7 +207,7 @@ def _hook(choice: _Choice, work: _Work, *, validated: bool) -> None:
 
 def _place(site: Site, function: FunctionType) -> Place:
     owner = site.owner if is_a(site.owner, type) else None
-    names = _parameters(function)
+    names = parameters(function)
     receives = owner is not None and not is_a(site.value, staticmethod)
     return Place(
         where=site.where,
@@ -241,11 +218,6 @@ def _place(site: Site, function: FunctionType) -> Place:
         receives=receives,
         bool_result=function.__annotations__.get("return") in {bool, "bool"},
     )
-
-
-def _parameters(function: FunctionType) -> tuple[str, ...]:
-    code = function.__code__
-    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _replace_semaphore(site: Site, work: _Work) -> None:
@@ -263,10 +235,10 @@ def _rebind(work: _Work) -> None:
         found = namespace(module)  # also entries like None lie in sys.modules
         if found is None or not is_a(name, str) or not any(is_users(name, each) for each in like):
             continue
-        for bound, value in list(found.items()):
+        for alias, value in list(found.items()):
             original, replacement = work.replaced.get(id(value), (None, None))
             if original is not None and original is value:
-                work.put(Site(module, bound, value), replacement)
+                work.put(Site(module, alias, value), replacement)
 
 
 def _module_of(owner: Any) -> str:

@@ -15,7 +15,8 @@ _DEMO = "tachograph.demo"  # agents like any user's, though they ship with us
 
 
 @functools.cache
-def _is_library(file: str) -> bool:
+def is_library(file: str) -> bool:
+    """Whether a module's file belongs to Python or to an installed package."""
     python = tuple(os.path.realpath(sysconfig.get_path(key)) + os.sep for key in ("stdlib", "platstdlib"))
     path = os.path.realpath(file)
     return path.startswith(python) or not {"site-packages", "dist-packages"}.isdisjoint(Path(path).parts)
@@ -35,7 +36,7 @@ def is_users(module: str, like: str) -> bool:
     if module.partition(".")[0] in sys.stdlib_module_names and module != "__main__":
         return False
     file = (namespace(sys.modules.get(module)) or {}).get("__file__")
-    return module == "__main__" or (isinstance(file, str) and not _is_library(file))
+    return module == "__main__" or (isinstance(file, str) and not is_library(file))
 
 
 def namespace(module: object) -> dict[str, Any] | None:

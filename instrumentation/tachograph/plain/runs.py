@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from typing_extensions import override
 
+from tachograph.patterns.release import Track
 from tachograph.patterns.run import Run, Step
+from tachograph.plain import evidence
 from tachograph.plain.reading import label, one_of, read, text, whole
 from tachograph.registry import names as n
 from tachograph.run import current
@@ -35,6 +37,7 @@ StopReason = Literal[
 ]
 
 _OUTCOMES, _STOP_REASONS = get_args(Outcome), get_args(StopReason)
+_TRACKS = get_args(Track)
 _TIERS = (0, 1, 2)
 _WAITING = 256  # bound of memory: ended tool calls of one run whose results may yet be validated
 
@@ -79,7 +82,8 @@ class Entry(Run):
     def opened(self, recorder: Recorder) -> None:
         self.progress = Progress(self._tenant)
         super().opened(recorder)
-        if self.kind == "run":
+        evidence.remember(self)
+        if self.outermost:
             self.carry(_progress, self.progress)
 
     @override
@@ -92,15 +96,20 @@ class Entry(Run):
 
 
 def entry(call: Call) -> Run:
-    """A run, with what its arguments or the fields of its request say about it; inside of a run a step."""
+    """A run, with what its arguments or the fields of its request say about it; inside of a run a step.
+
+    The agent is the one that the object says it is in its attribute `agent_name`.
+    """
     tier = whole(call.fact("tier", "risk_tier"))
     return Entry(
-        call.place.name if current() is not None else None,
+        call.place.name if current() is not None else label(text(read(call.instance, "agent_name"))),
         workflow=text(call.fact("workflow")),
         tier=tier if tier in _TIERS else 0,
         tenant=text(call.fact("tenant", "tenant_id")),
         session=text(call.fact("session", "session_id", "conversation_id", "thread_id")),
         user=text(call.fact("user", "user_id")),
+        release=label(text(call.fact("release", "release_id", "agent_version"))),
+        track=one_of(call.fact("track"), _TRACKS),
     )
 
 
@@ -110,11 +119,13 @@ def entry_or_step(call: Call) -> Run | Step:
 
 
 def ended(run: Run | Step, call: Call, value: object) -> None:  # noqa: ARG001 - every reader is called alike
-    """Reads how a run ended where its result says so in the registry's words."""
+    """Reads how a run ended where its result says so in the registry's words, and what its answer rests on."""
+    evidence.cite(value)
     outcome = one_of(read(value, "outcome"), _OUTCOMES)
     reason = one_of(read(value, "stop_reason"), _STOP_REASONS)
     if not isinstance(run, Run) or run.kind == "step":
         return
+    evidence.answer(run, value)
     if outcome is not None:
         run.outcome(outcome, reason)
     elif reason is not None:

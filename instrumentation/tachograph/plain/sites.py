@@ -109,13 +109,24 @@ def _parts(target: object) -> Iterator[object]:
         yield target
 
 
+def bound(module: ModuleType, name: str) -> Sites:
+    """What one name of a module stands for."""
+    found = Sites([], [], [])
+    if name in vars(module):
+        _member(module, name, vars(module)[name], found, set())
+    return found
+
+
 def _module(module: ModuleType, found: Sites, seen: set[type]) -> None:
     for name, value in list(vars(module).items()):
-        if is_a(value, type):
-            if value.__module__ == module.__name__:
-                _class(value, found, seen)
-        else:
-            _attribute(Site(module, name, value), found, seen)
+        _member(module, name, value, found, seen)
+
+
+def _member(module: ModuleType, name: str, value: object, found: Sites, seen: set[type]) -> None:
+    if not is_a(value, type):
+        _attribute(Site(module, name, value), found, seen)
+    elif value.__module__ == module.__name__:
+        _class(value, found, seen)
 
 
 def _class(target: type, found: Sites, seen: set[type], *, shared: bool = False, cache: bool = False) -> None:

@@ -23,13 +23,15 @@ class Waits:
     """The waits at one semaphore; each method is guarded, so that the semaphore works whatever becomes of us."""
 
     def __init__(self, semaphore: object, name: str) -> None:
-        self._limit, self._name = _limit(semaphore), name  # taken once: what is free changes while it is read
+        self._semaphore, self._name = semaphore, name
+        self._free = whole(attribute(semaphore, "_value")) or 0  # taken once: it changes while the semaphore is used
         self._inside: deque[Limiter] = deque()
 
     @guarded("limiter", cast("Limiter | None", None))
     def ask(self) -> Limiter | None:
         """Begins a wait."""
-        slot = Limiter(self._name, limit=self._limit)
+        bound = _bound(self._semaphore)
+        slot = Limiter(self._name, limit=self._free if bound is None else bound)
         begin(slot)
         return slot
 
@@ -60,10 +62,10 @@ class Waits:
             finish(slot)
 
 
-def _limit(semaphore: object) -> int:
-    """How many the semaphore lets in: a bounded one knows, any other is taken to be free while it is wrapped."""
-    bounds = ("_initial_value", "_bound_value", "_value")  # of threading's, of asyncio's, and of either's unbounded one
-    return next((limit for name in bounds if (limit := whole(attribute(semaphore, name))) is not None), 0)
+def _bound(semaphore: object) -> int | None:
+    """How many the semaphore lets in now, where it knows: a bounded one, or one that has a `limit` that may change."""
+    bounds = ("limit", "_initial_value", "_bound_value")  # of a class of the agent's own, of threading's, of asyncio's
+    return next((bound for name in bounds if (bound := whole(attribute(semaphore, name))) is not None), None)
 
 
 class _Slots(wrapt.ObjectProxy[Any]):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from typing_extensions import override
 
-from tachograph.patterns.tool import Effect, ToolCall
+from tachograph.patterns.tool import Effect, ToolCall, retry
 from tachograph.plain.checks import TOOL, UNNAMED, call_id, said_tool
 from tachograph.plain.effects import effect_of
+from tachograph.plain.evidence import documents
 from tachograph.plain.reading import attribute, flag, is_a, label, number, one_of, read, size, text, whole
 from tachograph.plain.runs import progress
 from tachograph.registry import names as n
@@ -42,6 +43,13 @@ class ObservedTool(ToolCall):
     lingers = False
     _denied_before = False
     _held: tuple[BaseException | None, int] | None = None
+
+    @override
+    def begin(self) -> None:
+        super().begin()
+        attempt = whole(self.attributes.get(n.TOOL_ATTEMPT)) or 1
+        if attempt > 1:
+            retry(attempt)
 
     @override
     def opened(self, recorder: Recorder) -> None:
@@ -162,8 +170,13 @@ def _tables(call: Call) -> list[Any]:
 
 
 def came_back(step: ToolCall, call: Call, value: object) -> None:  # noqa: ARG001 - every reader is called alike
-    """Reads what a tool's result says of the call: an error, a replay, its size."""
+    """Reads what a tool's result says of the call: an error, a replay, its size, the documents that it brought."""
     step.returned(value)
+    run, brought = current(), documents(value)
+    if brought:
+        step.attributes[n.TOOL_DOCUMENTS] = brought
+        if run is not None:  # also where the call ends later: the answer may cite them before that
+            run.remember_call(str(step.call_id), tuple(brought))
     if flag(read(value, "replayed")):  # a body that ran has executed, unless it says so
         step.replayed()
     error = read(value, "error")

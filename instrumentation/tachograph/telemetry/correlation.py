@@ -1,26 +1,35 @@
-"""The run id on the host's own log records, so that a line in a log file leads to its run."""
+"""The ids of run, trace and span on the host's own log records, so that a line in a log file leads to its run."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import trace
 
 from tachograph.run import run_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Outside of a run they are empty, not absent: a format string that names one must never fail. OpenTelemetry's own
+# instrumentation of logging calls its attributes otelTraceID and otelSpanID.
+RUN, TRACE, SPAN = "tachograph_run_id", "tachograph_trace_id", "tachograph_span_id"
+_OUTSIDE: Final = {RUN: "", TRACE: "", SPAN: ""}
+
 
 def correlate() -> Callable[[], None]:
-    """Adds `tachograph_run_id` to every log record that is made inside a run; the returned function stops that."""
+    """Adds the three ids to every log record from now on; the returned function stops that."""
     original = logging.getLogRecordFactory()
     on = True
 
     def factory(*args: object, **kwargs: object) -> logging.LogRecord:
         record = original(*args, **kwargs)
-        run = run_id() if on else None
-        if run is not None:
-            record.tachograph_run_id = run
+        if on:
+            try:  # noqa: SIM105 - suppress() takes longer than all of the rest
+                record.__dict__.update(_ids())
+            except Exception:  # noqa: BLE001, S110 - the host's line counts, and a warning would be a record again
+                pass
         return record
 
     def stop() -> None:
@@ -31,3 +40,13 @@ def correlate() -> Callable[[], None]:
 
     logging.setLogRecordFactory(factory)
     return stop
+
+
+def _ids() -> dict[str, str]:
+    run = run_id()
+    if run is None:
+        return _OUTSIDE
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return {**_OUTSIDE, RUN: run}
+    return {RUN: run, TRACE: trace.format_trace_id(span.trace_id), SPAN: trace.format_span_id(span.span_id)}

@@ -96,6 +96,7 @@ class Pipeline:
             hash_key=config.hash_key,
             tenant_hashed=config.tenant_hashed,
             content=config.content,
+            baggage=config.baggage,
             audit_log=audit_log,
             sample_rate=sample_rate(self.tracers.sampler),
         )
@@ -120,6 +121,7 @@ class Pipeline:
         self.spans.open = self.logs.open = False
         self.spans.sinks = self.logs.sinks = ()
         deadline = time.monotonic() + SHUTDOWN_S * 0.9
+        self.instruments.drain()
         self.metrics.begin_close()
         for batch in self.batches:  # side by side: a dead endpoint costs its time once, not once a signal
             batch.stop(deadline)

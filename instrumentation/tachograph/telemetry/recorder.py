@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry._logs import Logger
     from opentelemetry.trace import Span, Tracer
 
+    from tachograph.config import BaggageMode
     from tachograph.telemetry.audit import AuditLog
     from tachograph.telemetry.metrics import Metrics
 
@@ -62,11 +63,13 @@ class Recorder:
     hash_key: bytes | None = None
     tenant_hashed: bool = False
     content: bool = False
+    baggage: BaggageMode = "on"
     audit_log: AuditLog | None = None
     sample_rate: float | None = 1.0
     release: str | None = None
     track: str | None = None
     _coverage: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    _armed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     _keys: dict[str, int] = field(default_factory=dict[str, int])
     _limits: dict[str, LimiterState] = field(default_factory=dict[str, LimiterState])
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -92,7 +95,10 @@ class Recorder:
     def common(self) -> dict[str, object]:
         """The attributes that every span and event carries."""
         run = current()
-        return dict(run.common) if run is not None else {n.GEN_AI_AGENT_NAME: self.default_agent}
+        if run is not None:
+            return dict(run.common)
+        process = {n.GEN_AI_AGENT_NAME: self.default_agent, n.RELEASE_ID: self.release, n.RELEASE_TRACK: self.track}
+        return _kept(process)
 
     # -- spans and events
     def span(self, name: str, kind: str, attributes: Mapping[str, object], start: int, *, client: bool = False) -> Span:
@@ -139,10 +145,16 @@ class Recorder:
     def detect(self, rule: str) -> None:
         """Counts a detection where it happens; silent where a hook it needs is not installed for the agent."""
         agent = self.agent()
-        known = self._coverage.get(agent, set[str]())
-        needs = n.DETECTIONS[rule]
-        if all(need in known or any(hook.startswith(need + ".") for hook in known) for need in needs):
+        if (agent, rule) not in self._armed and self._sees(agent, rule):
+            self._armed.add((agent, rule))  # hooks are never taken back
+        if (agent, rule) in self._armed:
             self.metrics.record(instruments.DETECTIONS, 1, {n.GEN_AI_AGENT_NAME: agent, n.DETECTION_RULE: rule})
+
+    def _sees(self, agent: str, rule: str) -> bool:
+        known = self._coverage.get(agent, set[str]())
+        return all(
+            need in known or any(hook.startswith(need + ".") for hook in tuple(known)) for need in n.DETECTIONS[rule]
+        )
 
     def executed_before(self, key: str) -> bool:
         """Whether this process executed the idempotency key before; remembers the newest 10,000."""

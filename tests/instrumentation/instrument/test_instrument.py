@@ -427,3 +427,22 @@ def test_arguments_come_before_the_environment_and_that_before_defaults():
         ("from-environment", "http://collector:4318", False),
         ("given", "http://here:13", True),
     ]
+
+
+def test_what_was_counted_before_uninstrument_is_still_read_by_the_applications_own_reader():
+    code = """
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    reader = InMemoryMetricReader()
+    metrics.set_meter_provider(MeterProvider([reader]))
+    tachograph.instrument(service_name="desk", metrics="none")
+    ask("a")
+    tachograph.uninstrument()
+    import gc
+    gc.collect()
+    scopes = reader.get_metrics_data().resource_metrics[0].scope_metrics
+    found = {metric.name: metric for scope in scopes for metric in scope.metrics}
+    print(json.dumps([point.value for point in found["tachograph.runs"].data.data_points]))
+    """
+    assert printed(code) == [1]

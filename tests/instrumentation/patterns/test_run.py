@@ -122,7 +122,7 @@ def test_host_log_records_carry_the_run_id_inside_a_run_only(caplog):
         logging.getLogger("host").warning("outside")
     finally:
         stop()
-    assert [getattr(record, "tachograph_run_id", None) for record in caplog.records] == [run.id, None]
+    assert [getattr(record, "tachograph_run_id", None) for record in caplog.records] == [run.id, ""]
     assert logging.getLogRecordFactory() is logging.LogRecord
 
 

@@ -325,3 +325,31 @@ def test_what_a_check_changed_is_told_without_comparing_the_hosts_objects(given,
     hook(Guarded)
     Guarded(returned).validate_request(given)
     assert recorded.values("checkpoint", n.CHECKPOINT_DECISION) == [decision]
+
+
+def test_a_check_may_say_what_it_removed_and_what_enforces_it(hook, recorded):
+    class Agent:
+        def handle(self, verdicts: list[object]) -> None:
+            for verdict in verdicts:
+                self.validate_output(verdict)
+
+        def validate_output(self, verdict: object) -> object:
+            return verdict
+
+    hook(Agent)
+    Agent().handle(
+        [
+            {"decision": "redact", "redactions": 3, "categories": ["iban", "card", "the account of Ann", None]},
+            {"ok": True, "redactions": ["iban"], "enforcement": "prompt"},
+            {"ok": True, "redactions": "many", "enforcement": "hope"},
+            {"ok": True, "redactions": True},
+        ]
+    )
+    shown = (n.CHECKPOINT_DECISION, n.REDACTION_COUNT, n.REDACTION_CATEGORIES, n.CHECKPOINT_ENFORCEMENT)
+    assert list(zip(*(recorded.values("checkpoint", name) for name in shown), strict=True)) == [
+        ("redact", 3, ("card", "iban", "unnamed"), "code"),
+        ("allow", 1, None, "prompt"),
+        ("allow", None, None, "code"),
+        ("allow", None, None, "code"),
+    ]
+    assert recorded.metric("tachograph.checkpoint.redactions") == 4

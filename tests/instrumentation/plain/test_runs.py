@@ -102,6 +102,63 @@ def test_what_a_request_does_not_say_is_not_made_up(hook, recorded):
     )  # fmt: skip
 
 
+def ended(recorded: Any, *names: str) -> list[tuple[object, ...]]:
+    return list(zip(*(recorded.values("run", name) for name in names), strict=True))
+
+
+def test_a_request_says_which_release_serves_it(hook, recorded):
+    class Agent:
+        def handle(self, request: object) -> None:
+            pass
+
+        def ask(self, text: str, *, release: object = None, track: object = None) -> None:
+            pass
+
+    hook(Agent)
+    for request in (
+        {"release": "2.8", "track": "canary"},
+        {"release_id": "airline-13", "track": "gold"},
+        {"agent_version": 7},
+    ):
+        Agent().handle(request)
+    Agent().ask("content", release="2.7", track="stable")
+    Agent().ask("content", release="as Ann wished, release 13", track=13)
+    tachograph.release("1.1", track="baseline")
+    Agent().ask("content")
+    assert ended(recorded, n.RELEASE_ID, n.RELEASE_TRACK) == [
+        ("2.8", "canary"), ("airline-13", None), ("7", None), ("2.7", "stable"), ("unnamed", None), ("1.1", "baseline"),
+    ]  # fmt: skip
+
+
+def test_an_object_may_say_which_agent_it_is(hook, recorded):
+    class Agent:
+        def __init__(self, agent_name: object) -> None:
+            self.agent_name = agent_name
+
+        def handle(self, inner: Agent | None) -> None:
+            if inner is not None:
+                inner.handle(None)
+
+    class Lazy:
+        @property
+        def agent_name(self) -> str:
+            raise AssertionError("the host's code")
+
+        def handle(self) -> None:
+            pass
+
+    hook([Agent, Lazy])
+    Agent("planner").handle(Agent("worker"))
+    Agent("The agent of Ann and 13 others").handle(None)
+    Agent(None).handle(None)
+    Lazy().handle()
+    assert [span["name"] for span in recorded.spans()] == [
+        "step handle", "invoke_agent planner", "invoke_agent unnamed", "invoke_agent desk", "invoke_agent desk",
+    ]  # fmt: skip
+    assert recorded.values("step", n.GEN_AI_AGENT_NAME) == ["planner"]
+    assert recorded.recorder.hooks("planner") == ("run",)
+
+
 def test_a_result_may_say_how_the_run_ended(hook, recorded):
     class Agent:
         def handle(self, answer: Answer) -> Answer:

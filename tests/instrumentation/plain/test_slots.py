@@ -135,3 +135,46 @@ def test_the_limit_is_what_the_semaphore_lets_in_whoever_is_inside(semaphore, li
         else:
             wrapped.acquire()
     assert [wait[0] for wait in waits(recorded)] == [limit]
+
+
+class Places(threading.Semaphore):
+    """A semaphore of the agent's own, whose limit can change."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def widen(self, more: int) -> None:
+        self.limit += more
+        self.release(more)
+
+
+def test_a_limit_that_is_raised_while_all_places_are_taken_is_found(hook, recorded):
+    class Agent:
+        places = Places(2)
+
+    hook(Agent)
+    for _ in range(2):
+        assert Agent.places.acquire()
+    assert Agent.places.acquire(blocking=False) is False
+    Agent.places.widen(11)
+    assert Agent.places.acquire()
+    assert waits(recorded) == [
+        (2, 0, 0, "acquired"),
+        (2, 1, 0, "acquired"),
+        (2, 2, 0, "rejected"),
+        (13, 2, 0, "acquired"),
+    ]
+    assert recorded.detections() == {"limit_raised_saturated": 1}
+
+
+def test_a_limit_that_is_raised_while_places_are_free_is_none(hook, recorded):
+    class Agent:
+        places = Places(2)
+
+    hook(Agent)
+    assert Agent.places.acquire()
+    Agent.places.widen(11)
+    assert Agent.places.acquire()
+    assert waits(recorded) == [(2, 0, 0, "acquired"), (13, 1, 0, "acquired")]
+    assert recorded.detections() == {}

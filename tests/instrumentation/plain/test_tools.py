@@ -363,3 +363,23 @@ def test_content_is_recorded_nowhere(hook, recorded):
     )
     assert len(recorded.sdk_spans()) == 10
     assert private not in shown + repr(recorded.events())
+
+
+def test_a_further_attempt_is_a_retry(hook, recorded):
+    class Agent:
+        def handle(self) -> None:
+            for attempt in (1, 2, 3):
+                self.call_tool("pay", {"amount": 13}, attempt=attempt)
+
+        def call_tool(self, tool: str, args: dict[str, object], *, attempt: int = 1) -> dict[str, object]:
+            return {"ok": attempt > 1}
+
+    hook(Agent)
+    Agent().handle()
+    assert recorded.values("tool", n.TOOL_ATTEMPT) == [1, 2, 3]
+    calls = recorded.values("tool", n.GEN_AI_TOOL_CALL_ID)
+    assert [event["attributes"] for event in recorded.events(n.EVENT_TOOL_RETRY)] == [
+        {n.GEN_AI_TOOL_NAME: "pay", n.GEN_AI_TOOL_CALL_ID: calls[1], n.TOOL_ATTEMPT: 2},
+        {n.GEN_AI_TOOL_NAME: "pay", n.GEN_AI_TOOL_CALL_ID: calls[2], n.TOOL_ATTEMPT: 3},
+    ]
+    assert recorded.metric("tachograph.tool.retries") == 2
