@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from tachograph.registry import load, names
-from tachograph_analytics.app.charts.waterfall import title, took
 from tachograph_analytics.app.findings import severity
 from tachograph_analytics.app.tables import pairs, table
 from tachograph_analytics.app.words import clock, duration, plain
+from tachograph_analytics.runs.labels import title, took
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

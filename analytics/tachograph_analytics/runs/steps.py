@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from tachograph_analytics.detections import Finding
+
 # Cost is counted on these kinds only; a span of another kind may repeat what its children cost.
 _COUNTED = frozenset({"llm", "tool"})
 
@@ -84,6 +86,7 @@ class Step:
     attributes: Mapping[str, Any]
     others: Mapping[str, str]
     orphan: bool = False
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,15 @@ def events(connection: duckdb.DuckDBPyConnection, run_id: str) -> tuple[Event, .
     )
 
 
+def problems(path: Sequence[Step], found: Sequence[Finding]) -> dict[str, list[str]]:
+    """What is wrong with each step: by its own account, and by the detections. A run's own end is the run's outcome."""
+    wrong = {step.span_id: [step.problem] for step in path if step.problem is not None and step.kind != "run"}
+    for finding in found:
+        if finding.span_id is not None:
+            wrong.setdefault(finding.span_id, []).append(finding.summary)
+    return wrong
+
+
 def _rows(connection: duckdb.DuckDBPyConnection, table: str, run_id: str) -> list[dict[str, Any]]:
     sql = f"SELECT * FROM {table} WHERE run_id = $run_id ORDER BY ts, span_id"  # noqa: S608 - the table is ours
     cursor = connection.execute(sql, {"run_id": run_id})
@@ -169,6 +181,7 @@ def _step(row: Mapping[str, Any], began: datetime) -> Step:
         problem=_problem(kind, attributes, row),
         attributes=attributes,
         others=dict(row["attributes"] or {}),
+        trace_id=row["trace_id"],
     )
 
 

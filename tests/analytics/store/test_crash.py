@@ -48,7 +48,7 @@ def client(url: str, number: int, stop: threading.Event, acked: list[int]) -> No
 
 def test_nothing_acked_is_lost_and_nothing_counts_twice(tmp_path):
     home = home_at(tmp_path)
-    chance = random.Random(11)  # noqa: S311 - no secret
+    chance = random.Random(11)
     stop = threading.Event()
     acked: list[list[int]] = [[] for _ in range(CLIENTS)]
     with embedded(home) as url:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import altair as alt
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs] - Altair wants its frames
 
-from tachograph_analytics.app.words import duration, usd
+from tachograph_analytics.app.words import duration
+from tachograph_analytics.runs.labels import title, took
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,22 +29,6 @@ _DEEPEST: Final = 8  # levels that are indented; deeper ones stand at that of th
 # Room to the right of the longest bar for its text, as a share of the whole time.
 _MARGIN: Final = 0.28
 
-SHAPES: Final[Mapping[str, str]] = {
-    "run": "▣",
-    "turn": "↻",
-    "step": "▸",
-    "llm": "✦",
-    "wire": "⇄",
-    "tool": "■",
-    "checkpoint": "⬣",
-    "approval": "✔",
-    "plan": "≡",
-    "route": "◇",
-    "delegate": "→",
-    "combine": "⊕",
-    "cache": "▤",
-    "other": "·",
-}
 # Okabe and Ito's colours by what a step is for: frame, model, tool, guard, choice, memory.
 _COLOURS: Final[Mapping[str, str]] = {
     "run": "#8A8F94",
@@ -64,18 +49,6 @@ _COLOURS: Final[Mapping[str, str]] = {
 PROBLEM: Final = "#D55E00"
 _INK: Final = "#1B2026"
 _INK_ON_DARK: Final = "#E8ECEF"
-
-
-def title(step: Step) -> str:
-    """A step in one line: the shape and the word of its kind, then its name without what the kind says already."""
-    shape = SHAPES.get(step.kind, SHAPES["other"])
-    name = step.name.removeprefix({"tool": "execute_tool ", "run": "invoke_agent "}.get(step.kind, f"{step.kind} "))
-    return f"{shape} {step.kind} {name}"
-
-
-def took(step: Step) -> str:
-    """Duration and cost of a step."""
-    return " · ".join([duration(step.duration_ms), *([usd(step.cost)] if step.cost is not None else [])])
 
 
 def waterfall(

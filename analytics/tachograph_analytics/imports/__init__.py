@@ -1,0 +1,1 @@
+"""Telemetry out of files: what OTLP exporters and the OpenTelemetry Collector write, back into a store."""
