@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import streamlit as st
 
 from tachograph.registry import load
-from tachograph_analytics.app import links
+from tachograph_analytics.app import incidents, links
 from tachograph_analytics.app.tables import table
 from tachograph_analytics.app.words import many, plain, when
 from tachograph_analytics.detections import Coverage, Group, sql
@@ -34,25 +34,28 @@ def severity(name: str) -> None:
 
 
 def draw(group: Group) -> None:
-    """One group of findings, with its newest runs and its query."""
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            severity(group.severity)
-            st.markdown(f"**{plain(group.sentence)}**", width="stretch")
-        st.caption(_about(group))
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            for number, run_id in enumerate(group.examples):
-                words = "See the newest run" if number == 0 else plain(run_id)
-                st.page_link(
-                    links.RUN_PAGE,
-                    label=f":primary[{words}]",
-                    icon=":material/account_tree:" if number == 0 else None,
-                    query_params=links.run(run_id),
-                    help=run_id,
-                )
-            with st.popover("SQL", type="tertiary", icon=":material/database:", help=f"The query of {group.rule}"):
-                st.markdown(f"**{group.rule}** ({group.pattern}): {plain(load().detections[group.rule].brief)}")
-                st.code(sql(group.rule), language="sql", wrap_lines=True)
+    """One group of findings in a line, with its newest run; more runs and the query behind a button."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        severity(group.severity)
+        st.markdown(f"**{plain(group.sentence)}**  \n:small[:gray[{_about(group)}]]", width="stretch")
+        if group.examples:
+            _run_link(group.examples[0], "See the newest run", icon=":material/account_tree:")
+        with st.popover("SQL", type="tertiary", icon=":material/database:", help=f"The query of {group.rule}"):
+            st.markdown(f"**{group.rule}** ({group.pattern}): {plain(load().detections[group.rule].brief)}")
+            for run_id in group.examples[1:]:
+                _run_link(run_id, plain(run_id))
+            st.code(sql(group.rule), language="sql", wrap_lines=True)
+
+
+def _run_link(run_id: str, words: str, icon: str | None = None) -> None:
+    st.page_link(
+        links.RUN_PAGE,
+        label=f":primary[{words}]",
+        icon=icon,
+        query_params=links.run(run_id),
+        help=run_id,
+        width="content",
+    )
 
 
 def _about(group: Group) -> str:
@@ -66,18 +69,8 @@ def _about(group: Group) -> str:
 
 
 def draw_incident(incident: Incident) -> None:
-    """An alert that fires, with its runbook."""
-    agent = f" ({incident.agent})" if incident.agent else ""
-    summary = f": {incident.summary}" if incident.summary else ""
-    runbook = incident.runbook_url or ""
-    link = f" [Runbook]({runbook})" if _is_web(runbook) else ""
-    words = plain(f"▲ Firing since {when(incident.since)}: {incident.name}{agent}{summary}")
-    st.error(words + link, icon=":material/notifications_active:")
-
-
-def _is_web(url: str) -> bool:
-    """Whether it can stand as a link: alerts come from outside, and no other scheme or Markdown shall come through."""
-    return url.startswith(("https://", "http://")) and not set(url) & set(" ()<>[]\"'\\`\n\r\t")
+    """An incident that goes on, with the ways to its page, to the cause and to the runbook."""
+    incidents.draw_line(incident)
 
 
 def draw_coverage(coverage: Sequence[Coverage]) -> None:

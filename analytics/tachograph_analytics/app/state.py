@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ import streamlit as st
 
 from tachograph_analytics import detections
 from tachograph_analytics.runs import extent
+from tachograph_analytics.store.casebook import Casebook
 from tachograph_analytics.store.home import Home
+from tachograph_analytics.store.incidents import refresh
 from tachograph_analytics.store.manifest import open_manifest
+from tachograph_analytics.store.memory import hold
 from tachograph_analytics.store.views import connect
 
 if TYPE_CHECKING:
@@ -21,13 +25,14 @@ if TYPE_CHECKING:
     from tachograph_analytics.runs.scope import Scope
 
 _STATES_KEPT = 2  # what is being read now and what was there before: sessions move on within one rerun
-# Up to here the store is held in memory, about 0.5 GB; above it each question reads the files.
-_ROWS_IN_MEMORY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The store at one moment; `version` changes when data are committed. The connection is this script run's own."""
+    """The store at one moment; `version` changes when data are committed. The connection is this script run's own.
+
+    What people write about incidents shows in it at once and does not change the version: findings do not depend on it.
+    """
 
     home: Home
     version: str
@@ -38,8 +43,7 @@ def store() -> Store:
     """The store of the home that this process serves; UsageError where there is none or a newer one."""
     home = Home.default().require()
     version = _version(home)
-    # One database for all sessions; a connection must not be used by two threads, so each run takes its own.
-    return Store(home, version, _database(str(home.path), version).cursor())
+    return Store(home, version, _database(str(home.path), version).cursor(Casebook(home).changes()))
 
 
 def everything(store: Store) -> extent.Extent:
@@ -69,27 +73,29 @@ def _version(home: Home) -> str:
     return hashlib.sha256("\n".join(f.path for f in files).encode()).hexdigest()
 
 
+class _Database:
+    """One database for all sessions, with what people wrote about incidents brought up to date when that changes."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._connection = connect(home)
+        self._changes = -1  # nothing is known about what `connect` took over
+        self._lock = threading.Lock()
+        hold(self._connection, home)
+
+    def cursor(self, changes: int) -> duckdb.DuckDBPyConnection:
+        """A connection of one's own, for a connection must not be used by two threads; `changes` is the casebook's."""
+        # One at a time, and each reads the newest: whoever comes last leaves what was written last.
+        with self._lock:
+            if changes != self._changes:
+                self._changes = refresh(self._connection, self._home)
+            return self._connection.cursor()
+
+
 @st.cache_resource(max_entries=_STATES_KEPT, show_spinner="Reading the store …")
-def _database(path: str, version: str) -> duckdb.DuckDBPyConnection:
+def _database(path: str, version: str) -> _Database:
     del version  # part of the key
-    home = Home.at(path)
-    connection = connect(home)
-    with open_manifest(home) as manifest:
-        rows = sum(f.rows for f in manifest.files())
-    if rows <= _ROWS_IN_MEMORY:
-        _pin(connection)
-    return connection
-
-
-def _pin(connection: duckdb.DuckDBPyConnection) -> None:
-    """Puts tables of the same names and rows in the place of the views that all others stand on.
-
-    The views read and deduplicate the files for every question anew, and a page asks thirty.
-    """
-    for view in ("spans", "events", "runs"):
-        connection.execute(f"CREATE TABLE pinned AS FROM {view}")
-        connection.execute(f"DROP VIEW {view}")
-        connection.execute(f"ALTER TABLE pinned RENAME TO {view}")
+    return _Database(Home.at(path))
 
 
 # The underscore keeps the connection out of the key: path and version say what it holds. What these give is frozen, so

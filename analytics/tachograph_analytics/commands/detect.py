@@ -26,6 +26,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from tachograph_analytics.detections import coverage, detect, rules, sql
     from tachograph_analytics.store.home import Home
+    from tachograph_analytics.store.memory import hold
     from tachograph_analytics.store.views import connect, damage_is_a_sentence
 
     wanted = tuple(dict.fromkeys(arguments.rule or rules()))
@@ -35,6 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     home = Home.at(arguments.home)
     with connect(home) as connection, damage_is_a_sentence(home):
+        hold(connection, home)
         found = detect(connection, rules=wanted)
         if arguments.json:
             print(json.dumps([finding.row() for finding in found], ensure_ascii=False))

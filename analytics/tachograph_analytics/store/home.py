@@ -44,6 +44,11 @@ class Home:
         return self.path / "manifest.sqlite"
 
     @property
+    def casebook(self) -> Path:
+        """The SQLite file with what people wrote about incidents; there is none before the first word."""
+        return self.path / "incidents.sqlite"
+
+    @property
     def run(self) -> Path:
         """Locks and process ids of whatever works on the store now."""
         return self.path / "run"

@@ -11,7 +11,7 @@ import duckdb
 
 from tachograph.errors import UsageError
 from tachograph.registry import Registry, View, load, names
-from tachograph_analytics.store import schema
+from tachograph_analytics.store import incidents, schema
 from tachograph_analytics.store.manifest import open_manifest
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ _SHORT = {
     "track": names.RELEASE_TRACK,
 }
 _HEAD = ("ts", "run_id", "trace_id", "span_id", "agent", "workflow", "tenant", "release", "track")
+
+# The tables of which a client may send copies, and what tells a row of them from all others.
+COPIES = {"spans": "trace_id, span_id", "events": "event_id"}
 
 _MAGIC = b"PAR1"  # what a Parquet file ends with
 _MS_OF_NS = "duration_ns / 1e6"
@@ -53,6 +56,7 @@ def connect(home: Home) -> duckdb.DuckDBPyConnection:
     with damage_is_a_sentence(home):
         for statement in _statements(files):
             connection.execute(statement)
+    incidents.refresh(connection, home)
     connection.execute("SET lock_configuration = true")
     return connection
 
@@ -93,10 +97,10 @@ def _statements(files: dict[str, list[str]]) -> Iterable[str]:
     registry = load()
     for table, paths in files.items():
         yield f"CREATE VIEW stored_{table} AS {_stored(table, paths)}"
-    yield f"CREATE VIEW spans AS {_spans()}"
-    yield f"CREATE VIEW events AS {_events()}"
+    for table in COPIES:
+        yield f"CREATE VIEW {table} AS {rows_of(table)} {first_copy(table)}"
     yield f"CREATE VIEW alerts AS {_alerts()}"
-    yield f"CREATE VIEW incidents AS {_INCIDENTS}"
+    yield from incidents.statements(_HEAD)
     for view in registry.views.values():
         yield f"CREATE VIEW {_name(view.name)} AS {_view(registry, view)}"
 
@@ -111,14 +115,22 @@ def _stored(table: str, paths: list[str]) -> str:
     return f"{typed} UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true)"
 
 
+def rows_of(table: str) -> str:
+    """The rows of the view `spans` or `events`, with every copy that a client sent."""
+    return _spans() if table == "spans" else _events()
+
+
+def first_copy(table: str) -> str:
+    """The clause that keeps one of several copies: a client that got no ack sends again, and the first one counts."""
+    return f"QUALIFY row_number() OVER (PARTITION BY {COPIES[table]} ORDER BY received_at) = 1"
+
+
 def _spans() -> str:
-    # A client that got no ack sends again: the first copy counts.
     return f"""
         SELECT {_head("start_time")}, parent_span_id, name, kind, start_time, end_time,
           {_MS_OF_NS} AS duration_ms, status_code, status_message, service, scope, span_events, links,
           {_promoted("spans")}, attributes, resource, received_at
-        FROM stored_spans
-        QUALIFY row_number() OVER (PARTITION BY trace_id, span_id ORDER BY received_at) = 1"""
+        FROM stored_spans"""
 
 
 def _events() -> str:
@@ -126,8 +138,7 @@ def _events() -> str:
         SELECT {_head("event_time")}, event_id, event_name, event_name AS name,
           event_time, observed_time, severity, body,
           service, scope, {_promoted("events")}, attributes, resource, received_at
-        FROM stored_events
-        QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY received_at) = 1"""
+        FROM stored_events"""
 
 
 def _alerts() -> str:
@@ -138,13 +149,6 @@ def _alerts() -> str:
         SELECT received_at AS ts, {common}, fingerprint, status, name, labels, annotations,
           starts_at, ends_at, generator_url, received_at
         FROM stored_alerts"""
-
-
-# An alert of the severity none says that alerting itself is alive: a notification, never an incident.
-_INCIDENTS = """
-        SELECT * FROM alerts WHERE labels['severity'] IS DISTINCT FROM 'none'
-        QUALIFY row_number() OVER (
-          PARTITION BY fingerprint ORDER BY received_at DESC, starts_at DESC, status = 'resolved' DESC) = 1"""
 
 
 def _view(registry: Registry, view: View) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from tachograph_analytics.app import links
 from tachograph_analytics.app.links import Window
-from tachograph_analytics.runs.scope import Scope
+from tachograph_analytics.runs.scope import Condition, Scope
 
 NOW = datetime(2026, 11, 24, 13, 17, 29, tzinfo=UTC)
 YESTERDAY = datetime(2026, 11, 23, 13, 17, tzinfo=UTC)
@@ -71,3 +71,47 @@ def test_what_grafana_sends_for_all_agents_means_all(everything):
 def test_what_a_link_is_about_is_kept():
     found = links.window({"rule": "write_unapproved", "alert": "TachographWriteUnapproved"}, NOW)
     assert (found.rule, found.alert) == ("write_unapproved", "TachographWriteUnapproved")
+
+
+def filtered(**filters):
+    return links.window({}, NOW, filters=filters)
+
+
+def test_filters_are_read_from_every_only_and_not():
+    found = filtered(only=["release:2.8", "tenant:"], **{"not": ["outcome:failed", "outcome:failed"]})
+    assert found.scope.conditions == (
+        Condition("release", "2.8"),
+        Condition("tenant", None),
+        Condition("outcome", "failed", negated=True),
+    )
+    assert found.complaints == ()
+
+
+def test_a_written_filter_reads_back_as_the_same_condition():
+    conditions = (Condition("release", "a:b' c"), Condition("failed_tool", None, negated=True))
+    written = links.spike(Scope(YESTERDAY, NOW, "support", conditions), alert="TachographCostSpike")
+    assert written["only"] == ["release:a:b' c"]
+    read = links.window(
+        {name: value for name, value in written.items() if isinstance(value, str)},
+        NOW,
+        filters={name: value for name, value in written.items() if not isinstance(value, str)},
+    )
+    assert (read.scope, read.alert) == (Scope(YESTERDAY, NOW, "support", conditions), "TachographCostSpike")
+
+
+@pytest.mark.parametrize("written", ["run_id:13", "cost) OR (1=1:x", "model:gpt-4o", "release", ""])
+def test_a_filter_by_what_is_no_attribute_is_said_and_passed_over(written):
+    found = filtered(only=[written])
+    assert found.scope.conditions == ()
+    (complaint,) = found.complaints
+    assert complaint.startswith(f"The address asks for only=“{written}”, which is no filter: release:2.8 would be one")
+
+
+def test_a_page_that_shows_no_filters_has_none():
+    assert links.window({"only": "release:2.8"}, NOW).scope.conditions == ()
+
+
+@pytest.mark.parametrize("written", ["${__from}", "${__from:date:iso}"])
+def test_a_time_that_the_dashboard_did_not_fill_in_is_absent(written):
+    found = links.window({"from": written, "to": "${__to}", "agent": "${agent:csv}"}, NOW)
+    assert found == Window("24h", Scope(YESTERDAY), chosen=False)

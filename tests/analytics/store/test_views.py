@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from analytics.otlp import AnEvent, ASpan, logs, traces
@@ -14,8 +14,10 @@ from analytics.services import home_at
 from tachograph.errors import UsageError
 from tachograph.registry import load, names
 from tachograph_analytics.receiver.wal import Wal
+from tachograph_analytics.store.casebook import Casebook, View
 from tachograph_analytics.store.decoder import work
 from tachograph_analytics.store.home import Home
+from tachograph_analytics.store.incidents import refresh
 from tachograph_analytics.store.manifest import STORE_VERSION, open_manifest
 from tachograph_analytics.store.segment import ContentType, Encoding, Record, Signal
 from tachograph_analytics.store.views import columns, connect
@@ -227,6 +229,64 @@ def test_an_incident_is_the_latest_that_was_said_of_an_alert(home):
         ("f11", "WriteUnapproved", "airline", "resolved", datetime(2026, 11, 24, 12, 13), "WriteUnapproved"),
         ("f13", "WriteUnapproved", "airline", "firing", None, "WriteUnapproved"),
     ] == ask(home, sql)
+
+
+def test_the_incidents_of_alerts_and_of_people_are_one_view(home):
+    assert described(home, "incidents")[len(HEAD) :] == [
+        *("id", "title", "status", "severity", "opened_at", "closed_at", "fingerprint", "name", "labels"),
+        *("annotations", "cause", "fix", "notes", "starts_at", "ends_at", "generator_url", "received_at"),
+    ]
+    fill(home, a_notification("firing"))
+    fill(home, a_notification("resolved", "2026-11-24T12:13:00Z"), received_ns=99_000)
+    casebook, one = Casebook(home), datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
+    opened = casebook.open("Refunds fail", one, agent="support")
+    casebook.add(opened, View("seen", "/", "", (), ()), one)
+    casebook.write("f11", "title", "Writes that nobody approved")
+    casebook.write("f11", "cause", "a new tool")
+    sql = """SELECT id, ts, agent, title, status, opened_at, closed_at, name, cause, notes
+             FROM incidents ORDER BY opened_at, id"""
+    noon, closed = datetime(2026, 11, 24, 12, 0), datetime(2026, 11, 24, 12, 13)
+    named = "Writes that nobody approved"
+    assert ask(home, sql) == [
+        ("f11", noon, "airline", named, "resolved", noon, closed, "WriteUnapproved", "a new tool", 0),
+        ("f13", noon, "airline", "WriteUnapproved", "firing", noon, None, "WriteUnapproved", None, 0),
+        (
+            opened,
+            one.replace(tzinfo=None),
+            "support",
+            "Refunds fail",
+            "open",
+            one.replace(tzinfo=None),
+            None,
+            None,
+            None,
+            1,
+        ),
+    ]
+    casebook.close(opened, datetime(2026, 11, 24, 13, 17, tzinfo=UTC))
+    assert ask(home, f"SELECT status, closed_at FROM incidents WHERE id = '{opened}'") == [
+        ("closed", datetime(2026, 11, 24, 13, 17))
+    ]
+
+
+def test_an_alert_that_fires_again_opens_its_incident_again_with_what_was_written(home):
+    fill(home, a_notification("resolved", "2026-11-24T12:13:00Z"))
+    Casebook(home).write("f11", "fix", "rolled back")
+    again = a_notification("firing")
+    again["alerts"][0]["startsAt"] = "2026-11-24T17:00:00Z"
+    fill(home, again, received_ns=99_000)
+    sql = "SELECT status, opened_at, closed_at, fix FROM incidents WHERE id = 'f11'"
+    assert ask(home, sql) == [("firing", datetime(2026, 11, 24, 17, 0), None, "rolled back")]
+
+
+def test_a_connection_takes_over_what_is_written_later_when_it_is_told_to(home):
+    casebook = Casebook(home)
+    with connect(home) as connection:
+        other = connection.cursor()
+        casebook.open("Refunds fail", datetime(2026, 11, 24, 13, 0, tzinfo=UTC))
+        assert other.execute("SELECT title FROM incidents").fetchall() == []
+        assert refresh(connection, home) == casebook.changes() == 1
+        assert other.execute("SELECT title FROM incidents").fetchall() == [("Refunds fail",)]
 
 
 def test_a_home_that_does_not_exist_is_a_sentence(tmp_path):

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from tachograph_analytics.app import figures, frame, links, state
-from tachograph_analytics.app.charts.waterfall import MOST_ROWS, SELECTION, description, title, took, waterfall
+from tachograph_analytics.app.charts.waterfall import MOST_ROWS, SELECTION, description, waterfall
 from tachograph_analytics.app.details import draw_events, draw_step
 from tachograph_analytics.app.findings import severity
+from tachograph_analytics.app.snapshot import Snapshot, add_to_incident, carried
 from tachograph_analytics.app.tables import table
 from tachograph_analytics.app.words import clock, duration, many, plain, when
 from tachograph_analytics.runs.extent import Extent, newest
+from tachograph_analytics.runs.labels import title, took
 from tachograph_analytics.runs.run import Run, find
-from tachograph_analytics.runs.scope import Scope
+from tachograph_analytics.runs.scope import Scope, text
 from tachograph_analytics.runs.steps import Event, Step, events, steps
+from tachograph_analytics.runs.steps import problems as problems_of
 from tachograph_analytics.store.home import Home
 
 if TYPE_CHECKING:
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
 
 _NEWEST = 13
 _DEEPEST = 8  # levels that the table indents
+# What an incident keeps of a run: whose it was, how it ended, and the figures of the page.
+_KEPT = (
+    *("run_id", "agent", "workflow", "tenant", "release", "track", "outcome", "stop_reason"),
+    *("cost", "duration_ms", "turns", "llm_calls", "tool_calls", "input_tokens", "output_tokens", "cached_tokens"),
+)
 
 
 def page() -> None:
@@ -56,7 +64,7 @@ def _run_changed() -> None:
 
 
 def _open(run_id: str) -> None:
-    st.query_params.from_dict(links.run(run_id) if run_id else {})
+    st.query_params.from_dict((links.run(run_id) if run_id else {}) | carried(st.query_params))
 
 
 def _elsewhere(store: state.Store, extent: Extent, run_id: str) -> None:
@@ -88,8 +96,9 @@ def _elsewhere(store: state.Store, extent: Extent, run_id: str) -> None:
 def _run(store: state.Store, run: Run) -> None:
     found = [f for f in state.findings(store, Scope()) if f.run_id == run.run_id]
     path = steps(store.connection, run.run_id)
-    problems = _problems(path, found)
+    problems = problems_of(path, found)
     st.markdown(_outcome(run))
+    add_to_incident(_snapshot(store, run))
     for one in found:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             severity(one.severity)
@@ -102,6 +111,15 @@ def _run(store: state.Store, run: Run) -> None:
     _figures(run)
     st.header("Events", anchor="events")
     draw_events(happened, {step.span_id: title(step) for step in path})
+
+
+def _snapshot(store: state.Store, run: Run) -> Snapshot:
+    sql = f"SELECT {', '.join(_KEPT)}\nFROM runs WHERE run_id = {text(run.run_id)}"
+    ended = f"ended as {run.outcome}" if run.outcome else "has not ended yet"
+    f = {name: figures.shown(figure) for name, figure in run.figures.items()}
+    money = "at no known price" if run.figures["cost"].value is None else f"for {f['cost']}{_priced(run)}"
+    sentence = f"Run {run.run_id} of {run.agent or 'an unknown agent'} {ended} after {f['duration_ms']}, {money}"
+    return Snapshot(sentence, sql, _KEPT, tuple(store.connection.execute(sql).fetchall()))
 
 
 def _outcome(run: Run) -> str:
@@ -149,18 +167,6 @@ def _figures(run: Run) -> None:
         for column, (name, figure) in zip(st.columns(4), four, strict=True):
             with column:
                 figures.draw(figure, plain(remarks.get(name, "")))
-
-
-def _problems(path: Sequence[Step], found: Sequence[Finding]) -> dict[str, list[str]]:
-    """What is wrong with each step: by its own account, and by the detections. The run's own end is told above."""
-    problems: dict[str, list[str]] = {}
-    for step in path:
-        if step.problem is not None and step.kind != "run":
-            problems.setdefault(step.span_id, []).append(step.problem)
-    for one in found:
-        if one.span_id is not None:
-            problems.setdefault(one.span_id, []).append(one.summary)
-    return problems
 
 
 def _path(
