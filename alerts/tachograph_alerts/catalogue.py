@@ -38,7 +38,10 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert. `bad` and `where` map attribute names to the label values that count; `board` is a dashboard's uid."""
+    """One alert. `bad` and `where` map attribute names to the label values that count; `board` is a dashboard's uid.
+
+    `page` is the app's page that answers it, the Start page where it is empty.
+    """
 
     name: str
     condition: Condition
@@ -51,6 +54,7 @@ class Alert:
     numbers: dict[str, Number] = field(default_factory=dict[str, Number])
     metric: str | None = None
     rule: str | None = None
+    page: str = ""
     bad: Labels = field(default_factory=Labels)
     where: Labels = field(default_factory=Labels)
 

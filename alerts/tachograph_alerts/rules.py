@@ -55,8 +55,8 @@ def annotate(registry: Registry, alert: Alert, links: Links) -> dict[str, str]:
         "description": described(alert, f"{{{{ {label} }}}}"),
         "runbook_url": f"{links.runbooks}/{alert.name}.md",
         "dashboard_url": f"{links.grafana}/d/{alert.board}?from=now-1h&to=now{variable}",
-        # "/" is the app's Start page; without a time the page looks up when the alert last fired.
-        "investigate_url": f"{links.app}/?alert={alert.name}{agent}{rule_}",
+        # Without a time the page looks up when the alert last fired.
+        "investigate_url": f"{links.app}/{alert.page}?alert={alert.name}{agent}{rule_}",
     }
 
 

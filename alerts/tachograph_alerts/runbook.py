@@ -49,7 +49,7 @@ def _reader(text: str) -> str:
 def _first_minutes(alert: Alert, links: Links) -> str:
     steps = [
         f"Open [the dashboard]({links.grafana}/d/{alert.board}), pick the agent: since when, which track, what else?",
-        f"Open [the app]({links.app}/?alert={alert.name}) and follow the finding to a run.",
+        f"Open [the app]({links.app}/{alert.page}?alert={alert.name}) and follow the finding to a run.",
         "Ask the store:",
     ]
     numbered = "\n".join(f"{place}. {step}" for place, step in enumerate(steps, 1))

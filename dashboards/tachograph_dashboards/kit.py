@@ -21,8 +21,8 @@ Panel = Any
 Variable = Any
 
 DATASOURCE = "${datasource}"
-# The page of the app behind a panel, with the reader's own time; `${app}` is a variable of each board.
-_APP = "${app}/?from=${__from}&to=${__to}"
+# What the reader looks at, for the page of the app behind a panel.
+_TIME_AND_AGENT = {"from": "${__from}", "to": "${__to}", "agent": "${agent:csv}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,10 @@ def timeseries(
     )
 
 
-def app_link(**values: str) -> str:
-    """The app with the reader's time and agents and `values`, for example rule="${__field.name}"."""
-    return _APP + "".join(f"&{name}={value}" for name, value in {"agent": "${agent:csv}", **values}.items())
+def app_link(page: str = "", **values: str) -> str:
+    """A page of the app, Start by default, with the reader's time and agents and `values`: rule="${__field.name}"."""
+    query = "&".join(f"{name}={value}" for name, value in {**_TIME_AND_AGENT, **values}.items())
+    return f"${{app}}/{page}?{query}"  # each board has the variable `app`
 
 
 def datasource_variable() -> Variable:

@@ -83,7 +83,22 @@ def test_links_to_the_app_carry_the_readers_time(board):
     links = [link["url"] for panel in board["panels"] for link in panel["fieldConfig"]["defaults"]["links"]]
     links += [link["url"] for link in board["links"] if link["type"] == "link"]
     assert len(links) >= 10
-    assert {link.split("&agent=")[0] for link in links} == {"${app}/?from=${__from}&to=${__to}"}
+    assert {link.split("&agent=")[0] for link in links} <= {
+        "${app}/?from=${__from}&to=${__to}",
+        "${app}/spike?from=${__from}&to=${__to}",
+    }
+
+
+def test_panels_of_cost_lead_to_where_the_money_went_and_others_to_start():
+    pages = {
+        panel["title"]: [link["url"].split("?")[0] for link in panel["fieldConfig"]["defaults"]["links"]]
+        for panel in generated()["overview"]["panels"]
+    }
+    assert {title for title, urls in pages.items() if urls == ["${app}/spike"]} == {
+        "Cost per hour",
+        "Cost per hour by agent",
+    }
+    assert pages["Runs"] == ["${app}/"]
 
 
 def test_the_overview_is_seen_without_scrolling():

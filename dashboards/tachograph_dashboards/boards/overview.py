@@ -107,7 +107,7 @@ def _spending(within: Scope) -> kit.Panel:
         "currencyUSD",
         _one(f"{_SECONDS_PER_HOUR} * {rate(within, 'tachograph.cost')}"),
         no_value="no priced calls",
-        link=kit.app_link(),
+        link=kit.app_link("spike"),
     )
 
 
@@ -178,7 +178,7 @@ def _cost(within: Scope) -> kit.Panel:
         "currencyUSD",
         Query(f"{_SECONDS_PER_HOUR} * {rate(within, 'tachograph.cost', (_AGENT,))}", _legend(within, _AGENT)),
         stacked=True,
-        link=kit.app_link(),
+        link=kit.app_link("spike"),
     )
 
 
