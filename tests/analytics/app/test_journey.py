@@ -92,7 +92,9 @@ def shown(page: Page, label: str) -> tuple[str, str, str]:
 def test_a_link_to_a_run_opens_whole_as_the_first_page_that_is_ever_asked_for(page, app):
     page.goto(f"{app}/run?run=bad-1")
     expect(page.get_by_text("This run of airline ended as failed")).to_be_visible()
-    expect(page.get_by_role("navigation").get_by_role("link")).to_have_text([re.compile("Start$"), re.compile("Run$")])
+    expect(page.get_by_role("navigation").get_by_role("link")).to_have_text(
+        [re.compile(f"{name}$") for name in ("Start", "Spike", "Canary", "Run", "Incident")]
+    )
 
 
 def test_from_a_finding_to_the_steps_of_its_run(page, app, home, tmp_path):

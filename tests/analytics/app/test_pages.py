@@ -93,7 +93,7 @@ def test_findings_come_first_with_their_newest_runs(fresh, open_page):
     assert "▲ Urgent" in said
     assert "agent airline · release 1.4 · 3 times, first " in said
     ways = [(link.proto.page, link.proto.query_string) for link in app.get("page_link")]
-    assert ways == [("run", "run=bad-2"), ("run", "run=bad-1"), ("run", "run=bad-0")]
+    assert ways == [("incident", "id=abc123"), ("run", "run=bad-2"), ("run", "run=bad-1"), ("run", "run=bad-0")]
     assert "▲ Firing since 2026-11-24 05:07 UTC: AgentRunsFailing (airline): 13 % of runs fail" in said
     assert "[Runbook](https://runbooks.example/runs-failing)" in said
 
@@ -119,7 +119,7 @@ def test_what_is_not_instrumented_names_the_missing_hook(fresh, open_page):
     assert [e.label for e in app.expander] == [
         "lookup\\-bot: 15 of 23 detections are not instrumented, so they say neither clean nor violated"
     ]
-    (table,) = app.table
+    table = app.table[-1]
     rows = {row["Detection"].replace("\\", ""): row["Missing hook"] for row in table.value.to_dict("records")}
     assert rows["write_unapproved"] == "approval"
     assert rows["budget_no_degraded"] == "budget, degraded"
@@ -246,7 +246,8 @@ def test_the_first_problem_is_looked_into_unless_the_address_names_a_step(fresh,
     app.selectbox(key="step").select_index(2).run()
     assert app.query_params["step"] == app.selectbox(key="step").value != problem
     assert [header.value.replace("\\", "") for header in app.subheader] == ["✦ llm chat gpt-4o"]
-    app.button[0].click().run()
+    (back,) = (button for button in app.button if button.label.startswith("First problem"))
+    back.click().run()
     assert app.selectbox(key="step").value == problem
 
 
@@ -320,7 +321,7 @@ def test_a_fault_is_a_sentence_with_an_id_that_the_log_explains(tmp_path, open_p
     def broken(*_):
         raise RuntimeError("ours")
 
-    monkeypatch.setattr("tachograph_analytics.incidents.firing", broken)
+    monkeypatch.setattr("tachograph_analytics.incidents.listed", broken)
     with caplog.at_level(logging.ERROR):
         app = open_page(home)
     (error,) = app.error
