@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from analytics.services import get, status, wait_for
-from prometheus_client.parser import text_string_to_metric_families
+from demo.played import assert_metrics_equal_store, assert_one_trace_and_run_id_each, command, query, requests_answered
 
+from tachograph.demo import airline
 from tachograph.demo.airline.replay import Recording, read
 from tachograph.demo.airline.tools import TOOLS
 from tachograph_analytics.listen import free_port
 
+SCENARIO = Path(airline.__file__).with_name("scenario.json")
 TRAJECTORIES = Path(__file__).parents[3] / "shared" / "data" / "airline-trajectories" / "gpt-4o.json.gz"
 recorded_runs = pytest.mark.skipif(not TRAJECTORIES.exists(), reason=f"no recorded runs at {TRAJECTORIES}")
 YES = re.compile(r"\byes\b", re.IGNORECASE)
@@ -50,18 +50,6 @@ def facts_of(recordings: list[Recording]) -> dict[str, Any]:
     return {**facts, "unapproved_runs": len(unapproved_runs)}
 
 
-def command(*arguments: str, timeout: float = 180) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "tachograph", *arguments], capture_output=True, text=True, timeout=timeout, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def query(home: Path, sql: str) -> list[dict[str, Any]]:
-    return json.loads(command("query", "--home", str(home), "--json", sql))
-
-
 def store_facts(home: Path) -> dict[str, Any]:
     (runs,) = query(home, "SELECT count(*) AS runs, count(*) FILTER (outcome = 'success') AS success FROM runs")
     (llm,) = query(home, "SELECT count(*) AS llm_calls FROM llm_calls")
@@ -76,61 +64,6 @@ def store_facts(home: Path) -> dict[str, Any]:
     return {**runs, **llm, **tools, "unapproved": len(spans), "unapproved_runs": len(in_runs)}
 
 
-def series(path: Path, name: str, **labels: str) -> float:
-    """The sum of a metric's series with these labels in a text exposition."""
-    families = text_string_to_metric_families(path.read_text("utf-8"))
-    return math.fsum(
-        sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    )
-
-
-def assert_metrics_equal_store(metrics: Path, home: Path) -> None:
-    for row in query(home, "SELECT outcome, count(*) AS n FROM runs GROUP BY ALL"):
-        assert series(metrics, "tachograph_runs_total", tachograph_run_outcome=row["outcome"]) == row["n"]
-    calls = "SELECT tool_name, effect, tier, outcome, count(*) AS n FROM tool_calls GROUP BY ALL"
-    for row in query(home, calls):
-        labels = {
-            "gen_ai_tool_name": row["tool_name"],
-            "tachograph_tool_effect": row["effect"],
-            "tachograph_tool_tier": str(row["tier"]),
-            "tachograph_tool_outcome": row["outcome"],
-        }
-        assert series(metrics, "tachograph_tool_executions_total", **labels) == row["n"]
-    (llm,) = query(
-        home,
-        "SELECT count(*) AS calls, sum(input_tokens) AS input, sum(output_tokens) AS output, sum(cost) AS cost,"
-        " count(*) FILTER (cost IS NULL) AS unpriced FROM llm_calls",
-    )
-    assert llm == {
-        "calls": series(metrics, "tachograph_llm_calls_total"),
-        "input": series(metrics, "gen_ai_client_inference_usage_input_tokens_total"),
-        "output": series(metrics, "gen_ai_client_inference_usage_output_tokens_total"),
-        "cost": pytest.approx(series(metrics, "tachograph_cost_total"), rel=1e-12),
-        "unpriced": series(metrics, "tachograph_cost_unpriced_total"),
-    }
-    found = Counter(finding["rule"] for finding in json.loads(command("detect", "--home", str(home), "--json")))
-    counted = {
-        sample.labels["tachograph_detection_rule"]: sample.value
-        for family in text_string_to_metric_families(metrics.read_text("utf-8"))
-        for sample in family.samples
-        if sample.name == "tachograph_detections_total" and sample.value
-    }
-    assert counted == found
-
-
-def assert_one_trace_and_run_id_each(home: Path, runs: int) -> None:
-    (ids,) = query(
-        home,
-        "SELECT count(DISTINCT run_id) AS runs, count(DISTINCT trace_id) AS traces,"
-        " count(DISTINCT (run_id, trace_id)) AS pairs, count(*) FILTER (run_id IS NULL) AS without"
-        " FROM (SELECT tachograph_run_id AS run_id, trace_id FROM spans)",
-    )
-    assert ids == {"runs": runs, "traces": runs, "pairs": runs, "without": 0}
-
-
 def play(tmp_path: Path, *arguments: str) -> tuple[Path, Path]:
     home, metrics = tmp_path / "home", tmp_path / "metrics.txt"
     command(
@@ -141,7 +74,7 @@ def play(tmp_path: Path, *arguments: str) -> tuple[Path, Path]:
 
 
 def test_the_scenario_that_comes_along_is_seen_whole(tmp_path):
-    home, metrics = play(tmp_path)
+    home, metrics = play(tmp_path, "--trajectories", str(SCENARIO))
     assert store_facts(home) == facts_of(read(None))
     assert_metrics_equal_store(metrics, home)
     assert_one_trace_and_run_id_each(home, 12)
@@ -176,8 +109,8 @@ def test_nothing_is_lost_or_doubled_when_receiver_and_decoder_are_killed_twice_e
             wait_for(lambda: answers(url))
             with subprocess.Popen(demo, stdout=subprocess.DEVNULL) as client:
                 for victim in ("receiver", "decoder", "receiver", "decoder"):
-                    before = acked(url)
-                    wait_for(lambda before=before: acked(url) > before)
+                    before = requests_answered(url)
+                    wait_for(lambda before=before: requests_answered(url) > before)
                     os.kill(int((home / "run" / f"{victim}.pid").read_text()), signal.SIGKILL)
                     assert client.poll() is None, "killed in the middle"
                 assert client.wait(180) == 0
@@ -196,28 +129,15 @@ def answers(url: str) -> bool:
         return False
 
 
-def acked(url: str) -> float:
-    """Requests that the receiver, as it runs now, has answered; -1 while it is being started again."""
-    try:
-        text = get(f"{url}/metrics").body.decode()
-    except OSError:
-        time.sleep(0.02)
-        return -1
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == "tachograph_receiver_requests_total"
-    )
-
-
 wrong = [
     (("--trajectories", "nowhere.json"), "cannot be read"),
     (("--trajectories", __file__), "no recorded runs"),
     (("--endpoint", "127.0.0.1:1"), "no URL"),
     (("--endpoint", "http://127.0.0.1:1"), "nothing answers"),
     (("--metrics-out", "/nowhere/at/all.txt"), "no folder"),
-    (("--only", "invoice"), "not part of this version"),
+    (("--only", "invoice", "--trajectories", str(SCENARIO)), "leave --only invoice out"),
+    (("--trajectories", str(SCENARIO), "--openmetrics-out", "8-days.txt"), "leave one of them out"),
+    (("--openmetrics-out", "/nowhere/at/all.txt"), "no folder"),
 ]
 
 
@@ -235,10 +155,11 @@ def test_what_cannot_be_meant_is_one_sentence_and_exit_code_2(arguments, sentenc
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
 def test_the_demo_ends_when_it_is_told_to_while_it_plays(tmp_path, number, code):
     port = free_port()
-    arguments = ["demo", "--headless", "--pace", "600", "--home", str(tmp_path), "--port", str(port)]
+    arguments = ["demo", "--headless", "--trajectories", str(SCENARIO), "--pace", "600"]
+    arguments += ["--home", str(tmp_path), "--port", str(port)]
     command_ = [sys.executable, "-m", "tachograph", *arguments]
     with subprocess.Popen(command_, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as demo:
-        wait_for(lambda: acked(f"http://127.0.0.1:{port}") > 0)
+        wait_for(lambda: requests_answered(f"http://127.0.0.1:{port}") > 0)
         demo.send_signal(number)
         assert demo.wait(20) in {0, code}
     wait_for(lambda: not answers(f"http://127.0.0.1:{port}"))
