@@ -33,7 +33,7 @@ BINARIES = {
     "alertmanager": ["prometheus-alertmanager"],
     "tachograph": [sys.executable, "-m", "tachograph"],
 }
-_FOLDERS = re.compile(r"(?<=[\s=])/(?=(?:etc|tmp|data|prometheus|alertmanager)\b)")
+_FOLDERS = re.compile(r"(?<=[\s=])/(?=(?:etc|tmp|data|prometheus|alertmanager|history)\b)")
 _DEADLINE_S = 60.0
 
 

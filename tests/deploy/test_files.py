@@ -9,6 +9,9 @@ import pytest
 import yaml
 from deploy.processes import ROOT, compose
 
+from tachograph.demo import openmetrics
+from tachograph.demo.world import AGENTS
+
 DEPLOY = ROOT / "deploy"
 SERVICES = compose()["services"]
 
@@ -36,15 +39,21 @@ def test_promtool_accepts_the_configuration(tmp_path):
 
 def test_prometheus_scrapes_services_that_compose_starts():
     jobs = {job["job_name"]: job for job in _yaml("prometheus.yml")["scrape_configs"]}
-    targets = {name: job["static_configs"][0]["targets"] for name, job in jobs.items()}
+    targets = {name: [host for one in job["static_configs"] for host in one["targets"]] for name, job in jobs.items()}
     assert targets == {
-        "agents": ["agent:9464"],
+        "agents": ["agent:9464", "agent:9465", "agent:9466"],
         "receiver": ["receiver:4318"],
         "pushed": ["collector:8889"],
         "collector": ["collector:8888"],
     }
     assert {target.split(":")[0] for each in targets.values() for target in each} <= set(SERVICES)
     assert {name for name, job in jobs.items() if "authorization" in job} == {"agents", "receiver"}
+
+
+def test_live_agents_go_on_with_the_series_of_the_history():
+    (job,) = [job for job in _yaml("prometheus.yml")["scrape_configs"] if job["job_name"] == openmetrics.JOB]
+    instances = {one["targets"][0]: one["labels"] for one in job["static_configs"]}
+    assert instances == {f"agent:{9464 + number}": {"instance": agent} for number, agent in enumerate(AGENTS)}
 
 
 def test_the_collector_sends_traces_on_twice_and_everything_it_names_is_defined():
