@@ -45,12 +45,12 @@ def totals(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Totals:
         "(outcome = 'refused' OR run_id IN (SELECT run_id FROM checkpoints WHERE decision = 'deny'))",
     )
     return Totals(
-        spend=ask(connection, "Spend", "USD", f"SELECT sum(cost) AS spend FROM runs{where}"),
+        spend=ask(connection, "Spend", "USD", f"SELECT round(sum(cost), 9) AS spend FROM runs{where}"),
         cost_per_success=ask(
             connection,
             "Cost per success",
             "USD",
-            f"SELECT sum(cost) / nullif({_SUCCEEDED}, 0) AS cost_per_success FROM runs{where}",
+            f"SELECT round(sum(cost) / nullif({_SUCCEEDED}, 0), 9) AS cost_per_success FROM runs{where}",
         ),
         success_rate=ask(
             connection,

