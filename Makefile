@@ -18,7 +18,7 @@ demo: $(VENV)/.demo
 	$(BIN)/tachograph demo $(DEMO)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest -n auto --dist loadfile $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check --quiet

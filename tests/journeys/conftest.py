@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -27,7 +29,6 @@ class World:
     """The store of a whole demo, and its command line."""
 
     home: Home
-    output: str
 
     def command(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -45,16 +46,23 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> World:
-    path: Path = tmp_path_factory.mktemp("world") / "home"
-    done = subprocess.run(
-        [sys.executable, "-m", "tachograph", "demo", "--headless", "--seed", "7", "--port", "0", "--home", str(path)],
-        capture_output=True,
-        text=True,
-        timeout=GENERATED_S,
-        check=False,
-    )
+    """Made by the first of all workers that asks; the folder above a worker's own is that of the whole test run."""
+    base: Path = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    home, made = folder / "world", folder / "world.made"
+    with (folder / "world.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            make(home)
+            made.touch()
+    return World(Home(home))
+
+
+def make(home: Path) -> None:
+    words = ["demo", "--headless", "--seed", "7", "--port", "0", "--home", str(home)]
+    command = [sys.executable, "-m", "tachograph", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=GENERATED_S, check=False)
     assert done.returncode == 0, done.stderr
-    return World(Home(path), done.stdout)
 
 
 @pytest.fixture(scope="session")
