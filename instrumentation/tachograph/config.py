@@ -44,7 +44,7 @@ class Config:
     metrics_token: str | None = None
     content: bool = False
     log_ids: bool = True
-    baggage: BaggageMode = "on"
+    baggage: BaggageMode = "send"
     hash_key: bytes | None = None
     tenant_hashed: bool = False
     patience_s: float = 60.0
@@ -135,7 +135,7 @@ def _switch(given: Mapping[str, str], name: str) -> bool:
 
 
 def _baggage(given: Mapping[str, str]) -> BaggageMode:
-    text = given.get("TACHOGRAPH_BAGGAGE", "on")
+    text = given.get("TACHOGRAPH_BAGGAGE", "send")
     for mode in _BAGGAGE:
         if mode == text.strip().lower():
             return mode

@@ -7,19 +7,20 @@ import threading
 import weakref
 from bisect import bisect_left
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
 
 from tachograph.telemetry.guard import failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from tachograph.registry.instruments import Instrument
 
-    Post = Callable[[Instrument, float, "Labels", Context], None]
+    Post = Callable[[Instrument, float, "Labels", SpanContext], None]
 
 Labels = tuple[object, ...]
 _Series = tuple[str, Labels]  # an instrument's name: hashing all its facts would cost more than the note
@@ -29,34 +30,32 @@ _NOTES_AT_MOST: Final = 65_536  # bound of memory where summing up fails again a
 _VALUES: Final = 1_024  # of one histogram series before the SDK gets them without being asked
 _SERIES: Final = 20_000  # bound of memory: series between two collects
 
-_NOWHERE: Final = Context()  # no span, so no exemplar
-
 
 @dataclass(slots=True)
 class _Sum:
-    """A counter's increments: `last` is the newest, which an exemplar may show, with the context it came from."""
+    """A counter's increments: `last` is the newest, which an exemplar may show, with the span it came from."""
 
     instrument: Instrument
     before: float
     last: float
-    context: Context
+    span: SpanContext
 
 
 @dataclass(slots=True)
 class _Values:
-    """A histogram's values; `newest` is the place of the newest value of each bucket, with its context."""
+    """A histogram's values; `newest` is the place of the newest value of each bucket, with its span."""
 
     instrument: Instrument
     values: list[float] = field(default_factory=list[float])
-    newest: dict[int, tuple[int, Context]] = field(default_factory=dict[int, tuple[int, Context]])
+    newest: dict[int, tuple[int, SpanContext]] = field(default_factory=dict[int, tuple[int, SpanContext]])
 
 
 class Ledger:
     """Notes values without waiting, sums them up by series, and posts them when it is drained.
 
-    `post` gets an instrument, a value, the labels in the instrument's order and the context of the value. Safe for
-    threads, for finalizers that run in the middle of it, and after a fork: the child begins with nothing, for what was
-    noted before belongs to the parent.
+    `post` gets an instrument, a value, the labels in the instrument's order and the ids of the value's span: nothing of
+    the host is kept alive. Safe for threads, for finalizers and signal handlers that run in the middle of it, and after
+    a fork: the child begins with nothing, for what was noted before belongs to the parent.
     """
 
     def __init__(self, post: Post) -> None:
@@ -68,54 +67,72 @@ class Ledger:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._notes: deque[tuple[Instrument, Labels, float, Context]] = deque(maxlen=_NOTES_AT_MOST)
+        self._owner: int | None = None  # the thread that has the lock
+        self._notes: deque[tuple[Instrument, Labels, float, SpanContext]] = deque(maxlen=_NOTES_AT_MOST)
         self._sums: dict[_Series, _Sum] = {}
         self._values: dict[_Series, _Values] = {}
 
-    def note(self, instrument: Instrument, value: float, labels: Labels, context: Context) -> None:
+    def note(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:
         """Writes one value down."""
-        self._notes.append((instrument, labels, value, context))
+        self._notes.append((instrument, labels, value, span))
         if len(self._notes) >= _NOTES and self._lock.acquire(blocking=False):
-            try:
+            with self._held():
                 self._sum_up()
                 if len(self._sums) + len(self._values) > _SERIES:
                     self._hand_over()
-            finally:
-                self._lock.release()
 
     def drain(self) -> None:
-        """Posts everything that was noted before the call."""
-        with self._lock:
+        """Posts everything that was noted before the call.
+
+        Called from within itself, by a signal handler say, it leaves everything to the one who was interrupted.
+        """
+        if self._owner == threading.get_ident():
+            return
+        self._lock.acquire()
+        with self._held():
             self._sum_up()
             self._hand_over()
 
+    @contextmanager
+    def _held(self) -> Generator[None]:
+        """The lock, which was just acquired, until the end of the block."""
+        self._owner = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._owner = None
+            self._lock.release()
+
     def _sum_up(self) -> None:
         for _ in range(len(self._notes)):
-            instrument, labels, value, context = self._notes.popleft()
+            instrument, labels, value, span = self._notes.popleft()
             try:
                 match instrument.kind:
                     case "histogram":
-                        self._observe(instrument, labels, value, context)
+                        self._observe(instrument, labels, value, span)
                     case "gauge":
-                        self._sums[instrument.name, labels] = _Sum(instrument, 0, value, context)
+                        self._sums[instrument.name, labels] = _Sum(instrument, 0, value, span)
                     case _:
-                        self._add(instrument, labels, value, context)
+                        self._add(instrument, labels, value, span)
             except Exception as error:  # noqa: BLE001 - one odd value must not keep the others
                 failed("export", error)
 
-    def _add(self, instrument: Instrument, labels: Labels, value: float, context: Context) -> None:
+    def _add(self, instrument: Instrument, labels: Labels, value: float, span: SpanContext) -> None:
+        if instrument.kind == "counter" and not value >= 0:
+            self._posted(instrument, value, labels, span)  # the SDK refuses it; within a sum it would take others along
+            return
         known = self._sums.get((instrument.name, labels))
         if known is None:
-            self._sums[instrument.name, labels] = _Sum(instrument, 0, value, context)
+            self._sums[instrument.name, labels] = _Sum(instrument, 0, value, span)
         else:
-            known.before, known.last, known.context = known.before + known.last, value, context
+            known.before, known.last, known.span = known.before + known.last, value, span
 
-    def _observe(self, instrument: Instrument, labels: Labels, value: float, context: Context) -> None:
+    def _observe(self, instrument: Instrument, labels: Labels, value: float, span: SpanContext) -> None:
         key = instrument.name, labels
         series = self._values.get(key)
         if series is None:
             series = self._values[key] = _Values(instrument)
-        series.newest[bisect_left(instrument.buckets, value)] = len(series.values), context
+        series.newest[bisect_left(instrument.buckets, value)] = len(series.values), span
         series.values.append(value)
         if len(series.values) >= _VALUES:
             self._post_values(labels, self._values.pop(key))
@@ -125,18 +142,18 @@ class Ledger:
         values, self._values = self._values, {}
         for (_, labels), total in sums.items():
             if total.before:
-                self._posted(total.instrument, total.before, labels, _NOWHERE)
-            self._posted(total.instrument, total.last, labels, total.context)
+                self._posted(total.instrument, total.before, labels, INVALID_SPAN_CONTEXT)
+            self._posted(total.instrument, total.last, labels, total.span)
         for (_, labels), series in values.items():
             self._post_values(labels, series)
 
     def _post_values(self, labels: Labels, series: _Values) -> None:
         shown = dict(series.newest.values())
         for place, value in enumerate(series.values):
-            self._posted(series.instrument, value, labels, shown.get(place, _NOWHERE))
+            self._posted(series.instrument, value, labels, shown.get(place, INVALID_SPAN_CONTEXT))
 
-    def _posted(self, instrument: Instrument, value: float, labels: Labels, context: Context) -> None:
+    def _posted(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:
         try:
-            self._post(instrument, value, labels, context)
+            self._post(instrument, value, labels, span)
         except Exception as error:  # noqa: BLE001 - a series that the SDK refuses must not keep the others
             failed("export", error)

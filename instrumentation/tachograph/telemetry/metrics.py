@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from opentelemetry.context import get_current
+from opentelemetry.context import Context
 from opentelemetry.metrics import Counter, Histogram, Meter, UpDownCounter
+from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
 
 from tachograph.registry import instruments
 from tachograph.registry.names import GEN_AI_AGENT_NAME
@@ -17,9 +18,9 @@ from tachograph.telemetry.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, Observation
     from opentelemetry.metrics import _Gauge as Gauge
+    from opentelemetry.trace import SpanContext
 
     from tachograph.registry.instruments import Instrument
     from tachograph.telemetry.ledger import Labels
@@ -40,16 +41,27 @@ class Metrics:
         # Readers ask callbacks before they read the other instruments. A meter keeps the first callback of a name, so
         # it is one for all.
         _open.add(self)
+        self._closed = False
         meter.create_observable_gauge(_DRAIN, [_collected])
 
     def record(self, instrument: Instrument, value: float, labels: Mapping[str, object]) -> None:
         """Adds to a counter, sets a gauge or observes a histogram; labels are redacted, None is left out."""
         said = labels.get
-        self._ledger.note(instrument, value, tuple([said(label) for label in instrument.labels]), get_current())
+        values = tuple([said(label) for label in instrument.labels])
+        span = get_current_span().get_span_context()
+        if self._closed:
+            self._post(instrument, value, values, span)
+        else:
+            self._ledger.note(instrument, value, values, span)
 
     def drain(self) -> None:
         """Hands everything noted so far to the SDK."""
         self._ledger.drain()
+
+    def close(self) -> None:
+        """Hands over everything; steps that end later tell the SDK themselves, for nobody will ask here."""
+        self._closed = True
+        self.drain()
 
     def born(self, agent: str) -> None:
         """Creates every series that must exist at 0 before its first event, for one agent.
@@ -61,12 +73,13 @@ class Metrics:
                 labels = dict(zip(instrument.zero_labels, values, strict=True))
                 self.record(instrument, 0, {**labels, GEN_AI_AGENT_NAME: agent})
 
-    def _post(self, instrument: Instrument, value: float, labels: Labels, context: Context) -> None:
+    def _post(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:
         kept = {
             label: _redacted(said) if isinstance(said, str) else said
             for label, said in zip(instrument.labels, labels, strict=True)
             if said is not None
         }
+        context = set_span_in_context(NonRecordingSpan(span), Context()) if span.is_valid else Context()
         made = self._made[instrument.name]
         if isinstance(made, Histogram):
             made.record(value, kept, context)  # pyright: ignore[reportArgumentType] - None was taken out

@@ -121,7 +121,7 @@ class Pipeline:
         self.spans.open = self.logs.open = False
         self.spans.sinks = self.logs.sinks = ()
         deadline = time.monotonic() + SHUTDOWN_S * 0.9
-        self.instruments.drain()
+        self.instruments.close()
         self.metrics.begin_close()
         for batch in self.batches:  # side by side: a dead endpoint costs its time once, not once a signal
             batch.stop(deadline)

@@ -63,7 +63,7 @@ class Recorder:
     hash_key: bytes | None = None
     tenant_hashed: bool = False
     content: bool = False
-    baggage: BaggageMode = "on"
+    baggage: BaggageMode = "send"
     audit_log: AuditLog | None = None
     sample_rate: float | None = 1.0
     release: str | None = None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
 import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from analytics.services import decode_all, home_at, receiving
@@ -15,10 +18,21 @@ from opentelemetry import baggage, context
 from opentelemetry.propagate import extract, inject
 
 import tachograph
-from tachograph.testing import recording
+from tachograph.testing import Recorded, recording
 from tachograph_analytics.store.query import query
 
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
 TRACEPARENT = "00-0000000000000000000000000000000b-000000000000000d-01"
+
+
+@contextlib.contextmanager
+def joining(*arguments: Any, **settings: Any) -> Generator[Recorded]:
+    """As `recording`, in a process that joins the runs of its callers."""
+    with recording(*arguments, **settings) as recorded:
+        recorded.recorder.baggage = "on"
+        yield recorded
 
 
 def sent() -> str | None:
@@ -43,7 +57,7 @@ class Received:
 
 # -- what leaves
 def test_a_call_made_inside_of_a_run_carries_its_id_and_nothing_else_of_it():
-    with recording(), tachograph.run(tenant="acme", user="eve", session="s-11") as run:
+    with joining(), tachograph.run(tenant="acme", user="eve", session="s-11") as run:
         with tachograph.tool("lookup"):
             assert sent() == f"tachograph.run.id={run.id}"
     assert sent() is None
@@ -52,7 +66,7 @@ def test_a_call_made_inside_of_a_run_carries_its_id_and_nothing_else_of_it():
 def test_the_hosts_own_baggage_is_kept_and_is_as_before_after_the_run():
     token = context.attach(baggage.set_baggage("colour", "red"))
     try:
-        with recording():
+        with joining():
             with tachograph.run() as run:
                 assert sent() == f"colour=red,tachograph.run.id={run.id}"
             assert dict(baggage.get_all()) == {"colour": "red"}
@@ -64,7 +78,7 @@ def test_the_hosts_own_baggage_is_kept_and_is_as_before_after_the_run():
     ("mode", "leaves", "joins"), [("on", True, True), ("send", True, False), ("off", False, False)]
 )
 def test_sending_and_joining_can_be_turned_off(mode, leaves, joins):
-    with recording() as recorded, Received("tachograph.run.id=run-17"):
+    with joining() as recorded, Received("tachograph.run.id=run-17"):
         recorded.recorder.baggage = mode
         with tachograph.run() as run:
             assert (run.id == "run-17") == joins
@@ -73,7 +87,7 @@ def test_sending_and_joining_can_be_turned_off(mode, leaves, joins):
 
 
 def test_an_id_of_the_hosts_that_others_would_not_take_is_not_sent():
-    with recording(), tachograph.run(id="order 13/ü"):
+    with joining(), tachograph.run(id="order 13/ü"):
         assert sent() is None
 
 
@@ -95,7 +109,7 @@ def test_generators_tasks_and_cancellation_leave_nothing_behind():
             await task
         return sent()
 
-    with recording():
+    with joining():
         generator = numbers()
         first = next(generator)
         assert sent() is None
@@ -108,7 +122,7 @@ def test_generators_tasks_and_cancellation_leave_nothing_behind():
 
 # -- what arrives
 def test_a_run_that_a_call_from_a_run_begins_is_a_part_of_that_run():
-    with recording("billing") as recorded, Received("tachograph.run.id=run-17,colour=red"):
+    with joining("billing") as recorded, Received("tachograph.run.id=run-17,colour=red"):
         with tachograph.run(workflow="invoice", tenant="acme") as part, tachograph.llm_call("gpt-4o") as call:
             call.usage(input_tokens=11, output_tokens=13, cost=0.17)
             tachograph.budget("turns", limit=13, used=1)
@@ -130,7 +144,7 @@ def test_a_run_that_a_call_from_a_run_begins_is_a_part_of_that_run():
 
 
 def test_a_part_that_fails_is_a_failed_step_and_the_exception_is_the_hosts():
-    with recording() as recorded, Received("tachograph.run.id=run-17"):
+    with joining() as recorded, Received("tachograph.run.id=run-17"):
         with pytest.raises(LookupError), tachograph.run():
             raise LookupError
     assert [(span["kind"], span["status"]) for span in recorded.spans()] == [("step", "ERROR")]
@@ -142,18 +156,18 @@ def test_a_part_that_fails_is_a_failed_step_and_the_exception_is_the_hosts():
     ["", "x" * 129, "run%2011", "run%0A11", "-run", "run%22%3B--", "%3Cscript%3E", "ru%C3%BCn"],
 )
 def test_what_does_not_look_like_an_id_is_nobodys(value):
-    with recording() as recorded, Received(f"tachograph.run.id={value}"), tachograph.run() as run:
+    with joining() as recorded, Received(f"tachograph.run.id={value}"), tachograph.run() as run:
         assert run.id == "run_0000000000000001"
     assert recorded.metric("tachograph.runs") == 1
 
 
 def test_longest_id_is_taken():
-    with recording(), Received("tachograph.run.id=" + "x" * 128), tachograph.run() as run:
+    with joining(), Received("tachograph.run.id=" + "x" * 128), tachograph.run() as run:
         assert run.id == "x" * 128
 
 
 def test_an_id_that_the_host_gives_is_a_run_of_its_own_unless_it_is_the_callers():
-    with recording() as recorded, Received("tachograph.run.id=run-17"):
+    with joining() as recorded, Received("tachograph.run.id=run-17"):
         with tachograph.run(id="run-19") as resumed:
             assert sent() == "tachograph.run.id=run-19"
         with tachograph.run(id="run-17") as part:
@@ -164,7 +178,7 @@ def test_an_id_that_the_host_gives_is_a_run_of_its_own_unless_it_is_the_callers(
 
 
 def test_a_part_does_not_count_what_its_caller_may_have_approved():
-    with recording("billing") as recorded:
+    with joining("billing") as recorded:
         tachograph.checkpoint("c", stage="pre_tool")  # known hooks: an approval and a checkpoint ran before
         with tachograph.run(), tachograph.approval("pay", arguments={}) as ask:
             ask.approve("maria")
@@ -188,7 +202,7 @@ def test_what_a_run_of_this_process_left_in_a_thread_begins_runs_of_its_own():
         with tachograph.run() as later:
             ids.append(later.id)
 
-    with recording() as recorded:
+    with joining() as recorded:
         with tachograph.run() as run:
             thread = threading.Thread(target=worker, args=(context.get_current(),))
             thread.start()
@@ -265,7 +279,8 @@ def test_one_run_across_two_processes_is_one_row_one_trace_and_one_count(tmp_pat
     home = home_at(tmp_path)
     with receiving(home) as (url, _):
         start = [sys.executable, "-W", "error", "-c"]
-        billing = subprocess.Popen([*start, BILLING, url], stdout=subprocess.PIPE, text=True)
+        joins = os.environ | {"TACHOGRAPH_BAGGAGE": "on"}
+        billing = subprocess.Popen([*start, BILLING, url], stdout=subprocess.PIPE, text=True, env=joins)
         assert billing.stdout is not None
         port = billing.stdout.readline().strip()
         desk = subprocess.run(
