@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from tachograph.registry import load
@@ -45,4 +46,15 @@ def _columns(connection: duckdb.DuckDBPyConnection, view: str) -> set[str]:
 
 def _attributes(rest: dict[str, str] | None, names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
     typed = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-    return {**(rest or {}), **typed}
+    return {**{name: _as_sent(name, text) for name, text in (rest or {}).items()}, **typed}
+
+
+def _as_sent(name: str, text: str) -> Any:
+    """An attribute without a column of its own is kept as text: read as the type that the registry gives it."""
+    known = load().attributes.get(name)
+    if known is None or known.type == "string":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
