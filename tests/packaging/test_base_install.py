@@ -76,7 +76,10 @@ extras = [
     ("query SELECT", "analytics"),
     ("detect", "analytics"),
     ("up", "analytics"),
-    ("app", "analytics"),
+    ("app --port 0", "analytics"),
+    ("import spans.json", "analytics"),
+    ("trace run_17", "analytics"),
+    ("incident list", "analytics"),
     ("demo --headless", "analytics"),
     ("dashboards check", "dashboards"),
     ("alerts check", "dashboards"),
@@ -90,6 +93,16 @@ def test_a_command_that_needs_an_extra_names_it(base, words, extra):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert f"pip install 'tachograph[{extra}]'" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_program_is_not_run_where_nothing_could_record_it(base, tmp_path):
+    script = tmp_path / "agent.py"
+    script.write_text("print('ran')", "utf-8")
+    words = f"['run', '--home', {str(tmp_path / 'home')!r}, '--', sys.executable, {str(script)!r}]"
+    done = run(base, f"import sys; from tachograph.cli import main; raise SystemExit(main({words}))")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "pip install 'tachograph[analytics]'" in done.stderr
 
 
 @pytest.mark.slow

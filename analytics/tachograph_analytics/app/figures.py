@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from tachograph_analytics.app.words import duration, number, share, usd
+from tachograph_analytics.store.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,4 +42,10 @@ def source(figure: Figure) -> None:
     with st.popover("SQL", type="tertiary", icon=":material/database:", help=f"Where “{figure.label}” comes from"):
         st.markdown(f"**{figure.label}**: `{'null' if figure.value is None else figure.value}` {figure.unit}".rstrip())
         st.code(figure.sql, language="sql", wrap_lines=True)
-        st.caption('The same on the command line: `tachograph query --json "…"`')
+        st.caption("The same on the command line:")
+        st.code(command(figure.sql), language="bash", wrap_lines=True)
+
+
+def command(sql: str) -> str:
+    """The command that asks the store of this app a question."""
+    return f"tachograph query --home {shlex.quote(str(Home.default().path))} --json {shlex.quote(sql)}"

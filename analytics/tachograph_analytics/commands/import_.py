@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tachograph.cli import Command
+from tachograph.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -35,6 +36,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from tachograph_analytics.progress import progress
     from tachograph_analytics.store.home import Home
 
+    if arguments.endpoint is not None and not arguments.endpoint.startswith(("http://", "https://")):
+        raise UsageError(f"--endpoint {arguments.endpoint!r} is no URL; give one like http://127.0.0.1:4318.")
     began = time.monotonic()
     files = sources(arguments.files)
     home = Home.at(arguments.home)

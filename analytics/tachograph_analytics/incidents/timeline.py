@@ -35,10 +35,13 @@ _RELEASES = f"""
     WHERE release IS NOT NULL AND ($agent IS NULL OR agent = $agent)
     GROUP BY agent, release, track ORDER BY 1"""  # noqa: S608 - a name of the registry
 
+# A gate that decides the same night after night is told once, and again when it decides otherwise.
 _GATES = """
     SELECT ts, run_id, gate, verdict, decision, release, observed, baseline, threshold, samples FROM gates
     WHERE ts >= $since AND ts <= $until AND ($agent IS NULL OR agent IS NULL OR agent = $agent)
-    ORDER BY ts"""
+    QUALIFY (verdict, decision) IS DISTINCT FROM
+      lag((verdict, decision)) OVER (PARTITION BY agent, release, gate ORDER BY ts)
+    ORDER BY ts, release, gate"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def timeline(
         *_gates(connection, incident.agent, since, until),
         *(Moment(note.at, "note", f"Note {number}: {note.view.title}") for number, note in enumerate(notes, 1)),
     ]
-    return tuple(sorted(moments, key=lambda moment: moment.at))
+    return tuple(sorted(moments, key=lambda moment: (moment.at, moment.source, moment.what)))
 
 
 def _opened(connection: duckdb.DuckDBPyConnection, incident: Incident) -> Iterable[Moment]:
@@ -109,7 +112,7 @@ def _gates(
 def _decided(gate: str | None, verdict: str | None, decision: str | None, release: str | None, *numbers: Any) -> str:
     about = f" for release {release}" if release else ""
     compared = zip(("observed", "baseline", "threshold", "samples"), numbers, strict=True)
-    facts = [f"{name} {value!r}" for name, value in compared if value is not None]
+    facts = [f"{name} {value:.4g}" for name, value in compared if value is not None]
     decided = [f"decision {decision}"] if decision else []
     return f"Gate {gate or 'unnamed'}{about}: {', '.join([verdict or 'no verdict', *decided, *facts])}"
 

@@ -33,12 +33,13 @@ class WallClock:
 
 @dataclass(slots=True)
 class SimulatedClock:
-    """A time that passes only when somebody sleeps; `at` is in nanoseconds since 1970, as OpenTelemetry counts."""
+    """A time that passes when somebody sleeps or looks; `at` is in nanoseconds since 1970, as OpenTelemetry counts."""
 
     at: int = 0
 
     def __call__(self) -> int:
-        """Nanoseconds since 1970: what `instrument(clock=…)` asks for."""
+        """Nanoseconds since 1970, what `instrument(clock=…)` asks for; a look takes a microsecond, so order shows."""
+        self.at += 1_000
         return self.at
 
     def now(self) -> float:

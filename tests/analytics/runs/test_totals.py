@@ -25,7 +25,8 @@ def test_figures_of_one_agent(home):
         found = totals(connection, Scope(BEGAN, None, "airline"))
     assert found.spend.value == pytest.approx(16 * 0.0313)
     assert found.spend.sql == (
-        "SELECT round(sum(cost), 9) AS spend FROM runs\nWHERE ts >= TIMESTAMP '2026-01-01 00:00:00' AND agent = 'airline'"
+        "SELECT round(sum(cost), 9) AS spend FROM runs\n"
+        "WHERE ts >= TIMESTAMP '2026-01-01 00:00:00' AND agent = 'airline'"
     )
     assert found.cost_per_success.value == pytest.approx(16 * 0.0313 / 11)
     assert found.success_rate.value == pytest.approx(11 / 16)

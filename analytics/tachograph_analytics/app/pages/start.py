@@ -9,7 +9,7 @@ import streamlit as st
 
 from tachograph_analytics.app import breakdowns, controls, figures, findings, frame, incidents, links, prices, state
 from tachograph_analytics.app.snapshot import Snapshot, add_to_incident
-from tachograph_analytics.app.words import many, plain
+from tachograph_analytics.app.words import many, plain, when
 from tachograph_analytics.detections import Coverage, Group, grouped, sql
 from tachograph_analytics.incidents import listed
 from tachograph_analytics.runs.totals import Pricing, pricing, totals
@@ -61,8 +61,11 @@ def page() -> None:
 
 
 def _asked_for(window: Window, groups: Sequence[Group], ongoing: Sequence[Incident]) -> None:
-    """Says where the thing stands that a link was about, when it is not on the page."""
-    if window.alert and window.alert not in {incident.name for incident in ongoing}:
+    """Says what a link was about, and where the thing stands when it is not on the page."""
+    fires = [incident for incident in ongoing if window.alert and incident.name == window.alert]
+    if fires:
+        st.caption(plain(f"▲ The alert {window.alert} that led here fires since {when(fires[0].since)}."))
+    elif window.alert:
         st.info(plain(f"The alert {window.alert} that led here does not fire in this data."), icon=":material/link:")
     if window.rule and window.rule not in {group.rule for group in groups}:
         st.info(plain(f"The link is about {window.rule}: it has no finding in this range."), icon=":material/link:")
