@@ -17,7 +17,7 @@ NAME_OF_FOCUSED = """() => {
   return (e.getAttribute("aria-label") || e.innerText || "").trim().split("\\n").pop()
 }"""
 TABS = 60
-SPIKE = "/spike?alert=TachographCostSpike&agent=support"
+SPIKE = "/spike?alert=TachographCanaryCostHigh&agent=support"
 CANARY = "/canary?agent=support"
 
 
@@ -32,7 +32,7 @@ def page(browser, request):
 @pytest.fixture(scope="module")
 def paths(world):
     (run,) = world.ask("SELECT run_id FROM runs WHERE agent = 'support' ORDER BY cost DESC LIMIT 1")
-    (incident,) = world.ask("SELECT id FROM incidents WHERE name = 'TachographCostSpike'")
+    (incident,) = world.ask("SELECT id FROM incidents WHERE name = 'TachographCanaryCostHigh'")
     return ["/", SPIKE, CANARY, f"/run?run={run['run_id']}", f"/incident?id={incident['id']}"]
 
 
@@ -60,20 +60,17 @@ def test_every_text_of_every_page_stands_out_from_what_lies_behind_it(page, app,
 
 
 def test_every_chart_has_a_name_that_tells_it_and_a_table_that_says_the_same(page, app, paths):
-    charts = 0
-    for path in paths:
+    for path, charts in zip(paths, (0, 1, 3, 1, 0), strict=True):
         open_whole(page, app + path)
-        for chart in page.get_by_test_id("stVegaLiteChart").all():
-            charts += 1
-            assert (
-                len(chart.evaluate("e => e.getAttribute('aria-label') || e.querySelector('[aria-label]').ariaLabel"))
-                > 40
-            )
-        if page.get_by_test_id("stVegaLiteChart").count():
+        drawn = page.get_by_test_id("stVegaLiteChart")
+        expect(drawn).to_have_count(charts)
+        for chart in drawn.all():
+            named = "e => e.getAttribute('aria-label') || e.querySelector('[aria-label]').ariaLabel"
+            assert len(chart.evaluate(named)) > 40
+        if charts:
             for twin in page.get_by_text("The same as a table").all():
                 twin.click()
-            expect(page.locator("table").first).to_be_visible()
-    assert charts >= 5
+            expect(page.locator("table").nth(charts - 1)).to_be_visible()
 
 
 def test_the_keyboard_reaches_what_chooses(page, app):

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.debian("chromium")]
 
 def test_from_a_posted_alert_to_the_exported_report(browser, app, world, tmp_path):
     (alert,) = world.ask(
-        "SELECT id, annotations FROM incidents WHERE name = 'TachographCostSpike' AND status = 'firing'"
+        "SELECT id, annotations FROM incidents WHERE name = 'TachographCanaryCostHigh' AND status = 'firing'"
     )
     link = urlsplit(alert["annotations"]["investigate_url"])
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
@@ -34,7 +34,7 @@ def test_from_a_posted_alert_to_the_exported_report(browser, app, world, tmp_pat
     report = tmp_path / "report.md"
     download.value.save_as(report)
     text = report.read_text("utf-8")
-    assert "TachographCostSpike" in text
+    assert "TachographCanaryCostHigh" in text
 
     queries = re.findall(r"```sql\n(.*?)\n```", text, re.DOTALL)
     assert queries

@@ -56,7 +56,7 @@ def test_both_incidents_fire_and_an_older_one_is_over(world):
     rows = world.ask("SELECT name, agent, status FROM incidents ORDER BY status, name")
     assert [row["status"] for row in rows].count("firing") == 2
     assert {row["name"] for row in rows if row["status"] == "firing"} == {
-        "TachographCostSpike",
+        "TachographCanaryCostHigh",
         "TachographFallbackSilent",
     }
     assert "resolved" in {row["status"] for row in rows}
