@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tachograph.registry import Registry
 
 Severity = Literal["page", "ticket", "info", "none"]
-Condition = Literal["detection", "ratio", "spike", "absent", "heartbeat"]
+Condition = Literal["detection", "ratio", "spike", "tracks", "absent", "heartbeat"]
 Labels = dict[str, tuple[str, ...]]
 
 
@@ -38,9 +38,10 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert. `bad` and `where` map attribute names to the label values that count; `board` is a dashboard's uid.
+    """One alert. `bad`, `good` and `where` map attribute names to the label values that count.
 
-    `page` is the app's page that answers it, the Start page where it is empty.
+    `metric` is what it looks at, divided by the `good` of the metric `per` where it has one. `board` is a dashboard's
+    uid. `page` is the app's page that answers it, the Start page where it is empty.
     """
 
     name: str
@@ -53,9 +54,11 @@ class Alert:
     runbook: Prose
     numbers: dict[str, Number] = field(default_factory=dict[str, Number])
     metric: str | None = None
+    per: str | None = None
     rule: str | None = None
     page: str = ""
     bad: Labels = field(default_factory=Labels)
+    good: Labels = field(default_factory=Labels)
     where: Labels = field(default_factory=Labels)
 
     def number(self, name: str) -> float | str:
@@ -112,8 +115,7 @@ def _alert(entry: dict[str, Any], registry: Registry) -> Alert:
     facts: dict[str, Any] = _of_detection(entry, registry) | entry
     facts["numbers"] = {name: Number(**number) for name, number in facts.get("numbers", {}).items()}
     facts["runbook"] = _prose(**facts["runbook"])
-    facts["bad"] = _values(facts.get("bad", {}))
-    facts["where"] = _values(facts.get("where", {}))
+    facts |= {name: _values(facts.get(name, {})) for name in ("bad", "good", "where")}
     return Alert(**facts)
 
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from tachograph.errors import UsageError
+from tachograph.registry import names
 from tachograph_alerts.promql import AGENT, by_agent, series
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 # A placeholder of a description: {agent}, {window}, {threshold:percent}; {{ }} belongs to Prometheus.
 _PLACEHOLDER = re.compile(r"(?<!\{)\{(\w+)(:percent)?\}(?!\})")
 _HOURS = {"m": 1 / 60, "h": 1, "d": 24}
+# How long it holds before the alert fires, and how long the alert outlasts it.
+_HOLDS = ("for", "keep_firing_for")
+# The label's values that are compared: the new one, and what it is to be as good as.
+_CANDIDATE, _BASELINE = "canary", "stable"
 
 
 def rule_groups(registry: Registry, catalogue: Catalogue) -> dict[str, Any]:
@@ -33,7 +38,7 @@ def rule_groups(registry: Registry, catalogue: Catalogue) -> dict[str, Any]:
 
 def rule(registry: Registry, alert: Alert, links: Links) -> dict[str, Any]:
     """One alerting rule with its labels and annotations."""
-    hold = {"for": alert.number("for")} if "for" in alert.numbers else {}
+    hold = {name: alert.number(name) for name in _HOLDS if name in alert.numbers}
     return {
         "alert": alert.name,
         "expr": CONDITIONS[alert.condition](registry, alert),
@@ -79,26 +84,42 @@ def _detection(registry: Registry, alert: Alert) -> str:
     window = str(alert.number("window"))
     counted = series(registry, _metric(alert), alert.where)
     born = by_agent(registry, _metric(alert), "sum", f"{counted} unless {counted} offset {window}")
-    return f"{_increase(registry, alert, alert.where, f'[{window}]')} > 0\nor {born} > 0"
+    return f"{_increase(registry, _metric(alert), alert.where, f'[{window}]')} > 0\nor {born} > 0"
 
 
 def _ratio(registry: Registry, alert: Alert) -> str:
     window = f"[{alert.number('window')}]"
-    bad = _increase(registry, alert, alert.where | alert.bad, window)
-    every = _increase(registry, alert, alert.where, window)
+    bad = _increase(registry, _metric(alert), alert.where | alert.bad, window)
+    every = _increase(registry, _metric(alert), alert.where, window)
     return f"{bad}\n/ {every}\n> {alert.number('threshold')}\nand {every} >= {alert.number('guard')}"
 
 
 def _spike(registry: Registry, alert: Alert) -> str:
     window, baseline = str(alert.number("window")), str(alert.number("baseline"))
-    now = _increase(registry, alert, alert.where, f"[{window}]")
-    before = _increase(registry, alert, alert.where, f"[{baseline}] offset {window}")
+    now = _increase(registry, _metric(alert), alert.where, f"[{window}]")
+    before = _increase(registry, _metric(alert), alert.where, f"[{baseline}] offset {window}")
     known = by_agent(
         registry, _metric(alert), "group", f"{series(registry, _metric(alert), alert.where)} offset {baseline}"
     )
     windows = f"{_hours(baseline) / _hours(window):g}"
     above = f"{now}\n> {alert.number('threshold')} * {before} / {windows}"
     return f"{above}\nand {now} > {alert.number('guard')}\nand {known}"
+
+
+def _tracks(registry: Registry, alert: Alert) -> str:
+    """How many times as much the canary track's metric is for one good event as the stable track's."""
+    if alert.per is None:
+        raise UsageError(f"{alert.name} has condition {alert.condition!r} and needs per, a metric: see alerts.toml.")
+    window = f"[{alert.number('window')}]"
+    amounts: list[str] = []
+    events: list[str] = []
+    for track in (_CANDIDATE, _BASELINE):
+        where = alert.where | {names.RELEASE_TRACK: (track,)}
+        amounts.append(_increase(registry, _metric(alert), where, window))
+        events.append(_increase(registry, alert.per, where | alert.good, window))
+    candidate, baseline = (f"({amount}\n/ {count})" for amount, count in zip(amounts, events, strict=True))
+    enough = "".join(f"\nand {count} >= {alert.number('guard')}" for count in events)
+    return f"{candidate}\n/ {baseline}\n> {alert.number('threshold')}{enough}"
 
 
 def _absent(registry: Registry, alert: Alert) -> str:
@@ -112,10 +133,9 @@ def _heartbeat(_registry: Registry, _alert: Alert) -> str:
     return "vector(1)"
 
 
-def _increase(registry: Registry, alert: Alert, where: Labels, window: str) -> str:
-    """What the alert's counter gained in `window`, a range with its offset, one series an agent."""
-    selected = series(registry, _metric(alert), where)
-    return by_agent(registry, _metric(alert), "sum", f"increase({selected}{window})")
+def _increase(registry: Registry, metric: str, where: Labels, window: str) -> str:
+    """What a counter gained in `window`, a range with its offset, one series an agent."""
+    return by_agent(registry, metric, "sum", f"increase({series(registry, metric, where)}{window})")
 
 
 def _metric(alert: Alert) -> str:
@@ -132,6 +152,7 @@ CONDITIONS: dict[str, Callable[[Registry, Alert], str]] = {
     "detection": _detection,
     "ratio": _ratio,
     "spike": _spike,
+    "tracks": _tracks,
     "absent": _absent,
     "heartbeat": _heartbeat,
 }

@@ -18,6 +18,7 @@ def test_the_alerts_and_what_they_weigh():
         "TachographFallbackSilent": ("detection", "P09", "page"),
         "TachographRunFailureRatioHigh": ("ratio", "run", "ticket"),
         "TachographCostSpike": ("spike", "cost", "ticket"),
+        "TachographCanaryCostHigh": ("tracks", "P10", "ticket"),
         "TachographTelemetryAbsent": ("absent", "pipeline", "page"),
         "TachographWatchdog": ("heartbeat", "pipeline", "none"),
     }
@@ -29,7 +30,7 @@ def test_a_detections_alert_takes_its_summary_from_the_registry():
 
 def test_every_number_says_why():
     numbers = [(alert.name, name, number) for alert in ALERTS.values() for name, number in alert.numbers.items()]
-    assert len(numbers) == 13
+    assert len(numbers) == 19
     assert [(alert, name) for alert, name, number in numbers if len(number.why) < 20] == []
 
 

@@ -14,11 +14,18 @@ from tachograph_alerts.render import GENERATED
 REGISTRY = registry()
 CATALOGUE = load(REGISTRY)
 RULES = GENERATED / "rules.yaml"
-WRITE, RATIO, COST, ABSENT = (
+WRITE, SILENT, RATIO, COST, CANARY, ABSENT = (
     "TachographWriteUnapproved",
+    "TachographFallbackSilent",
     "TachographRunFailureRatioHigh",
     "TachographCostSpike",
+    "TachographCanaryCostHigh",
     "TachographTelemetryAbsent",
+)
+CANARY_SUCCESSES, STABLE_SUCCESSES = (
+    "and sum by (gen_ai_agent_name) (increase(tachograph_runs_total"
+    f'{{tachograph_release_track="{track}",tachograph_run_outcome="success"}}[1d])) >= 50'
+    for track in ("canary", "stable")
 )
 # Each takes one safeguard out of one rule, or moves one number: the alert's unit tests must notice.
 MUTANTS = {
@@ -37,6 +44,30 @@ MUTANTS = {
         "",
     ),
     "a spike need not last": (COST, "for: 10m", "for: 0s"),
+    "the canary's margin is doubled": (CANARY, "> 1.25\n", "> 1.5\n"),
+    "the canary's margin is gone": (CANARY, "> 1.25\n", "> 1\n"),
+    "the canary's successes are not counted": (CANARY, CANARY_SUCCESSES, CANARY_SUCCESSES.replace(">= 50", ">= 0")),
+    "the stable track's successes are not counted": (
+        CANARY,
+        STABLE_SUCCESSES,
+        STABLE_SUCCESSES.replace(">= 50", ">= 0"),
+    ),
+    "a canary is compared over half a day": (CANARY, "[1d])))", "[12h])))"),
+    "failed runs of the canary count as successes": (
+        CANARY,
+        'tachograph_release_track="canary",tachograph_run_outcome="success"',
+        'tachograph_release_track="canary"',
+    ),
+    "the canary is compared with all tracks but itself": (
+        CANARY,
+        'tachograph_release_track="stable"',
+        'tachograph_release_track!="canary"',
+    ),
+    "a dear canary need not last": (CANARY, "for: 30m", "for: 0s"),
+    "a canary that pauses is over": (CANARY, "keep_firing_for: 6h", "keep_firing_for: 1h"),
+    "a canary that ended is never over": (CANARY, "keep_firing_for: 6h", "keep_firing_for: 60h"),
+    "a silent fallback is forgotten": (SILENT, "keep_firing_for: 72h", "keep_firing_for: 1h"),
+    "a silent fallback is never over": (SILENT, "keep_firing_for: 72h", "keep_firing_for: 99h"),
     "absence need not last": (ABSENT, "for: 10m", "for: 0s"),
     "absence is remembered for half a day": (ABSENT, "[1d]))", "[12h]))"),
     "agents are not told apart": (WRITE, "by (gen_ai_agent_name)", "by (nobody)"),

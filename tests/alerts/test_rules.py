@@ -23,6 +23,7 @@ def test_a_rule_as_a_whole():
         '(increase(tachograph_detections_total{tachograph_detection_rule="fallback_silent"}[10m])) > 0\n'
         'or sum by (gen_ai_agent_name) (tachograph_detections_total{tachograph_detection_rule="fallback_silent"} '
         'unless tachograph_detections_total{tachograph_detection_rule="fallback_silent"} offset 10m) > 0',
+        "keep_firing_for": "72h",
         "labels": {"severity": "page", "pattern": "P09"},
         "annotations": {
             "summary": "The agent answered in a degraded mode and did not tell the user.",
@@ -41,7 +42,15 @@ def test_a_rule_holds_as_long_as_its_number_says():
     assert {name: rule.get("for") for name, rule in RULES.items() if "for" in rule} == {
         "TachographRunFailureRatioHigh": "5m",
         "TachographCostSpike": "10m",
+        "TachographCanaryCostHigh": "30m",
         "TachographTelemetryAbsent": "10m",
+    }
+
+
+def test_only_what_pauses_or_is_found_days_later_goes_on_firing():
+    assert {name: rule["keep_firing_for"] for name, rule in RULES.items() if "keep_firing_for" in rule} == {
+        "TachographCanaryCostHigh": "6h",
+        "TachographFallbackSilent": "72h",
     }
 
 
@@ -82,6 +91,20 @@ def test_a_renamed_metric_breaks_the_build(name):
     metrics = {(key + ".other" if key == name else key): metric for key, metric in REGISTRY.metrics.items()}
     with pytest.raises(UsageError, match=f"'{name}', which the registry does not have"):
         rule_groups(dataclasses.replace(REGISTRY, metrics=metrics), CATALOGUE)
+
+
+def test_tracks_need_a_metric_that_their_cost_is_divided_by():
+    alert = dataclasses.replace(CATALOGUE.alerts["TachographCanaryCostHigh"], per=None)
+    with pytest.raises(UsageError, match="condition 'tracks' and needs per, a metric"):
+        rule(REGISTRY, alert, CATALOGUE.links)
+
+
+def test_a_renamed_track_breaks_the_build():
+    track = REGISTRY.attributes["tachograph.release.track"]
+    renamed = dataclasses.replace(track, values=("stable", "experiment"))
+    registry = dataclasses.replace(REGISTRY, attributes=REGISTRY.attributes | {track.name: renamed})
+    with pytest.raises(UsageError, match=r"asks for tachograph\.release\.track = 'canary'"):
+        rule_groups(registry, CATALOGUE)
 
 
 def test_a_label_and_a_value_that_the_registry_does_not_have_are_refused():

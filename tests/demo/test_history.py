@@ -83,7 +83,7 @@ def test_its_alerts_are_in_the_store(played):
     rows = query(played.home, "SELECT name, agent, status FROM incidents ORDER BY starts_at")
     assert rows == [
         {"name": "TachographWriteUnapproved", "agent": "airline", "status": "resolved"},
-        {"name": "TachographCostSpike", "agent": "support", "status": "firing"},
+        {"name": "TachographCanaryCostHigh", "agent": "support", "status": "firing"},
         {"name": "TachographFallbackSilent", "agent": "support", "status": "firing"},
     ]
 

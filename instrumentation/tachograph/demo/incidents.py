@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from tachograph.demo.arrivals import DAY_S, HOUR_S
+from tachograph.demo.airline.replay import read
+from tachograph.demo.arrivals import DAY_S, arrivals
 from tachograph.demo.support.systems import outages
 from tachograph.registry import load, names
 
@@ -26,11 +28,18 @@ CANARY_DAYS: Final = 10
 """Before the end, the new release of the platform gets half of the sessions."""
 
 _QUIET_DAYS: Final = 5  # from the canary's beginning until the outages' days begin: nothing else costs money
-_STEP_SEEN_S: Final = 1.5 * HOUR_S  # the rule looks at an hour and waits 10 minutes
-_SILENCE_SEEN_S: Final = 600.0  # the rule looks at 10 minutes
+_RULE_EVERY_S: Final = 60.0
+# What the rule of the canary's cost asks for (alerts.toml): so many successes on each track within a day, for so long.
+_ENOUGH: Final = 50
+_HELD_S: Final = 1_800.0
+_SUCCEED: Final = 0.87  # of the platform's runs; measured on either track
+_SILENCE_SEEN_S: Final = 600.0
+_DETECTED_S: Final = 600.0  # so long a rule on a detection looks back
 _AROUND_S: Final = 1_800.0  # before and after an outage, for the eye
 _OLD_DAYS: Final = 20
-_OLD_LASTED_S: Final = 2_400.0
+_UNAPPROVED: Final = frozenset({"airline-2-0", "airline-6-0", "airline-8-0"})
+"""The airline's recordings with a write that the customer did not say yes to; it is within a minute of the arrival."""
+_WRITE_SEEN_S: Final = 60.0
 _NEVER: Final = "0001-01-01T00:00:00Z"  # Alertmanager's end of what goes on
 
 
@@ -45,13 +54,12 @@ class Firing:
 
 
 def firings(world: World) -> tuple[Firing, ...]:
-    """The alerts of a history, in order of time."""
+    """Alerts of a history, in order of time; a small one may have no write that nobody approved."""
     canary = world.until - CANARY_DAYS * DAY_S
-    old = world.until - _OLD_DAYS * DAY_S
     outage = outages(world.seed, world.until)[-1]
     return (
-        Firing("write_unapproved", old, old + _OLD_LASTED_S, (old - DAY_S / 2, old + DAY_S / 2)),
-        Firing("cost_spike", canary + _STEP_SEEN_S, None, (canary, canary + _QUIET_DAYS * DAY_S)),
+        *_unapproved(world),
+        Firing("canary_cost", _canary_seen(world), None, (canary, canary + _QUIET_DAYS * DAY_S)),
         Firing(
             "fallback_silent",
             outage.begin + _SILENCE_SEEN_S,
@@ -59,6 +67,48 @@ def firings(world: World) -> tuple[Firing, ...]:
             (outage.begin - _AROUND_S, outage.end + _AROUND_S),
         ),
     )
+
+
+def _unapproved(world: World) -> tuple[Firing, ...]:
+    """The first write that nobody approved of those after the twentieth last day began, and what came on top of it.
+
+    Of the many in five weeks one is told, so that the list of what is over is short.
+    """
+    recordings = read(None)
+    since = world.until - _OLD_DAYS * DAY_S
+    writes = [
+        arrival.at + _WRITE_SEEN_S
+        for arrival in arrivals("airline", world.requests("airline"), seed=world.seed, until=world.until)
+        # the first that the airline's traffic draws, too
+        if arrival.random.choice(recordings).session in _UNAPPROVED and since <= arrival.at < world.until - DAY_S
+    ]
+    if not writes:
+        return ()
+    starts = ends = writes[0]
+    for write in writes:
+        ends = write if write - ends <= _DETECTED_S else ends
+    return (Firing("write_unapproved", starts, ends + _DETECTED_S, (starts - DAY_S / 2, starts + DAY_S / 2)),)
+
+
+def _canary_seen(world: World) -> float:
+    """About when the rule of the canary's cost began to fire; it goes on to the end, as it outlasts quiet hours.
+
+    Each request is taken for an equal share of a success, as which of them succeed is known only when they are played:
+    some minutes off on a working day, some hours on a weekend, when the successes are just enough. A history with too
+    few runs for the rule has it a day after the canary's beginning, as if it were a full one.
+    """
+    begin = world.until - CANARY_DAYS * DAY_S
+    came: tuple[list[float], list[float]] = ([], [])  # stable and canary, as the platform's router sends them
+    for arrival in arrivals("support", world.requests("support"), seed=world.seed, until=world.until):
+        came[arrival.days_left < CANARY_DAYS and arrival.number % 2].append(arrival.at)
+    since, at = None, begin
+    while at < world.until:
+        within = min(bisect_left(times, at) - bisect_left(times, at - DAY_S) for times in came)
+        since = (since or at) if within * _SUCCEED >= _ENOUGH else None
+        if since is not None and at - since >= _HELD_S:
+            return at
+        at += _RULE_EVERY_S
+    return begin + DAY_S + _HELD_S
 
 
 def notifications(world: World, agents: Sequence[str], app: str) -> list[dict[str, Any]]:
