@@ -86,9 +86,11 @@ def _recorded(command: Sequence[str], plan: Plan) -> tuple[int, Journal]:
     from tachograph.launch import journal, process
 
     with tempfile.TemporaryDirectory(prefix="tachograph-run-") as folder:
-        path = Path(folder) / "journal"
-        path.touch(mode=0o600)
-        code = process.run([*command, replace(plan, journal=str(path)).written()])
+        path, told = Path(folder) / "journal", Path(folder) / "plan"
+        for each in (path, told):
+            each.touch(mode=0o600)
+        told.write_text(replace(plan, journal=str(path)).written(), "ascii")
+        code = process.run([*command, str(told)])
         return code, journal.read(path)
 
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tachograph.instrument import flush
 from tachograph.registry import names as n
 from tachograph.telemetry.guard import guarded
 
@@ -18,16 +19,22 @@ if TYPE_CHECKING:
 
     from tachograph.instrument import Report
 
+_DELIVERY_S = 1.0  # a receiver on this machine takes some milliseconds; this long once where none answers
+
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
-    """One run that ended: `outcome` None where it waits for something, `cost` in US dollars or None without a price."""
+    """One run that ended: `outcome` None where it waits for something, `cost` in US dollars or None without a price.
+
+    `sent` is False for one of a forked child that did not see it delivered: the child may end before it is.
+    """
 
     id: str
     agent: str
     outcome: str | None
     cost: float | None
     seconds: float
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Writer:
         self._path = path
         self._pid = os.getpid()
         self._costs: dict[str, tuple[float, int]] = {}
+        self._undelivered: int | None = None  # the process in which a delivery failed: it is not waited for again
 
     def begun(self) -> None:
         """Notes that the program is recorded from now on."""
@@ -68,7 +76,21 @@ class Writer:
             cost, unpriced = self._costs.pop(run, (0.0, 0))
             seconds = ((span.end_time or 0) - (span.start_time or 0)) / 1e9
             agent, outcome = attributes.get(n.GEN_AI_AGENT_NAME), attributes.get(n.RUN_OUTCOME)
-            self._write({"run": [run, agent, outcome, None if unpriced else cost, seconds]})
+            self._write({"run": [run, agent, outcome, None if unpriced else cost, seconds, self._sent()]})
+
+    def _sent(self) -> bool:
+        """Whether a run that has just ended is delivered; the process of the program delivers at its end.
+
+        A forked child may never come to that: the workers of a pool are killed, the others end past atexit.
+        """
+        pid = os.getpid()
+        if pid == self._pid:
+            return True
+        if pid == self._undelivered:
+            return False
+        delivered = flush(_DELIVERY_S)
+        self._undelivered = None if delivered else pid
+        return delivered
 
     @guarded("instrument", None)
     def ended(self, report: Report | None, mapping: dict[str, str]) -> None:

@@ -13,13 +13,16 @@ import json  # noqa: E402 - not out of the folder of this file
 import os  # noqa: E402 - as above
 import warnings  # noqa: E402 - as above
 
+with open(sys.argv[1], encoding="ascii") as file:  # noqa: PTH123 - pathlib is not loaded yet
+    PLAN = file.read()  # once: the file is gone when who wrote it is
+
 
 def alone(reason: str | None = None) -> None:
     """Runs the program without us from here on."""
     if reason is not None:
         sys.stderr.write(f"tachograph: the program runs unrecorded: {reason}\n")
         sys.stderr.flush()
-    command = json.loads(sys.argv[1])["command"]
+    command = json.loads(PLAN)["command"]
     os.execvp(command[0], command)  # noqa: S606 - the user's own command
 
 
@@ -28,7 +31,7 @@ try:
         warnings.simplefilter("ignore")
         from tachograph.launch.start import Program
 
-        program = Program.prepared(sys.argv[1], BEFORE)
+        program = Program.prepared(PLAN, BEFORE)
 except Exception as error:  # noqa: BLE001 - whatever it is, the program runs
     alone(f"{type(error).__name__}: {error}")
 else:

@@ -1,4 +1,7 @@
-"""What `tachograph run` tells the process of the program: one argument, so that its environment stays as it was."""
+"""What `tachograph run` tells the process of the program: in a file, so that its environment stays as it was.
+
+Not in an argument either: Linux lets one have 128 KiB, and the program may have many.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ class Plan:
     journal: str = ""
 
     def written(self) -> str:
-        """The plan as one word of a command."""
+        """The plan as text."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def read(cls, word: str) -> Plan:
+    def read(cls, text: str) -> Plan:
         """The plan that `written` gave."""
-        fields: dict[str, Any] = json.loads(word)
+        fields: dict[str, Any] = json.loads(text)
         fields |= {name: tuple(fields[name]) for name in ("command", "arguments")}
         return cls(**fields)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM")
 _RELAYED = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 # What a terminal sends by itself to all processes in its foreground, the program among them.
 _OF_TERMINAL = frozenset(getattr(signal, name) for name in ("SIGINT", "SIGQUIT") if hasattr(signal, name))
+_PR_SET_PDEATHSIG = 1  # prctl(2): the signal that a process gets when its parent ends
 
 
 @dataclass(slots=True)
@@ -24,11 +25,12 @@ class _Relay:
 
     process: subprocess.Popen[bytes] | None = None
     early: list[int] = field(default_factory=list[int])
+    apart: bool = False  # whether the program has a process group of its own
 
     def __call__(self, number: int, _frame: object) -> None:
         if self.process is None:
             self.early.append(number)
-        elif number not in _OF_TERMINAL or not _in_foreground():
+        elif self.apart or number not in _OF_TERMINAL or not _in_foreground():
             self.process.send_signal(number)
 
     def begin(self, process: subprocess.Popen[bytes]) -> None:
@@ -51,17 +53,54 @@ def _in_foreground() -> bool:
         os.close(terminal)
 
 
+def _of_a_shell() -> bool:
+    """Whether a shell with job control has us as a job: in the foreground, or for `fg` to bring there."""
+    return _in_foreground() or (os.getpid() == os.getpgrp() and os.isatty(0))
+
+
+def _tie() -> Callable[[], None] | None:
+    """What ends the program when we are killed, for its process to call; None where the system has no such thing."""
+    if sys.platform != "linux":
+        return None
+    try:
+        import ctypes
+
+        prctl = ctypes.CDLL(None).prctl
+    except (ImportError, OSError, AttributeError):
+        return None
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+def _started(command: Sequence[str], tie: Callable[[], None] | None) -> subprocess.Popen[bytes]:
+    """The program's process; with a tie in a process group of its own.
+
+    Open files are inherited as they would be without us; our own are closed by themselves.
+    """
+    if tie is None:
+        return subprocess.Popen(command, close_fds=False)  # noqa: S603 - the user's own program
+    return subprocess.Popen(  # noqa: S603 - as above
+        command,
+        close_fds=False,
+        process_group=0,
+        preexec_fn=tie,  # noqa: PLW1509 - it takes no lock: one call of a function that is loaded already
+    )
+
+
 def run(command: Sequence[str]) -> int:
-    """Runs the command to its end; gives its exit code, negative where a signal ended it."""
-    relay = _Relay()
+    """Runs the command to its end; gives its exit code, negative where a signal ended it.
+
+    What is sent to our whole process group, as by `timeout`, would come to a program of that group twice, from us too.
+    So it has its own, unless a shell with job control needs the two in one.
+    """
+    tie = None if _of_a_shell() else _tie()
+    relay = _Relay(apart=tie is not None)
     before = {number: signal.getsignal(number) for number in _RELAYED}
     # What we were told to ignore, as under nohup, the program ignores too: a handler would not be inherited as that.
     replaced = {number: handler for number, handler in before.items() if handler not in {signal.SIG_IGN, None}}
     for number in replaced:
         signal.signal(number, relay)
     try:
-        # Open files are inherited as they would be without us; our own are closed by themselves.
-        with subprocess.Popen(command, close_fds=False) as process:  # noqa: S603 - the user's own program
+        with _started(command, tie) as process:
             relay.begin(process)
             return process.wait()
     finally:

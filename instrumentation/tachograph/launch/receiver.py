@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -66,11 +68,16 @@ class Receiver:
         """Whether the program is to show the token of its environment."""
         return not self.by_environment and bool(os.environ.get(_TOKEN))
 
+    @property
+    def trusted(self) -> bool:
+        """Whether that token may be shown to it: to an address of this machine, or one that the user named for us."""
+        return not self.by_environment or _is_loopback(self.address)
+
     def settle(self) -> bool:
         """Waits until what was acked can be queried, some seconds at most; False where that is still to come."""
         deadline = time.monotonic() + _QUERYABLE_S
         while time.monotonic() < deadline:
-            behind = _backlog(self.address)
+            behind = _backlog(self)
             if behind is None or behind == 0:
                 return behind == 0
             time.sleep(_POLL_S)
@@ -81,22 +88,25 @@ class Receiver:
 def receiver(config: Config, home: str | None) -> Generator[Receiver]:
     """The receiver to use; UsageError where one is named and does not answer, or none can be started."""
     store = _store(home)
-    named = config.endpoint if config.endpoint_given or config.endpoint != OTLP_ENDPOINT else None
     running = store.receiver()
-    if named is not None:
+    if config.endpoint_given or config.endpoint != OTLP_ENDPOINT:
+        own = store if running == config.endpoint else None
+        named = Receiver(config.endpoint, own, by_environment=not config.endpoint_given)
         if not _answers(named):
             raise UsageError(
                 f"nothing answers at {config.shown_endpoint}, so nothing would be recorded: start a receiver there, "
                 "or name none to have one started for the program"
             )
-        yield Receiver(named, store if running == named else None, by_environment=not config.endpoint_given)
-    elif running is not None and _answers(running):
-        yield Receiver(running, store)
-    elif home is None and _answers(OTLP_ENDPOINT):
-        yield Receiver(OTLP_ENDPOINT)
-    else:
-        with store.receive() as url:
-            yield Receiver(url, store)
+        yield named
+        return
+    candidates = [Receiver(running, store)] if running is not None else []
+    candidates += [Receiver(OTLP_ENDPOINT)] if home is None else []
+    found = next((each for each in candidates if _answers(each)), None)
+    if found is not None:
+        yield found
+        return
+    with store.receive() as url:
+        yield Receiver(url, store)
 
 
 def _store(home: str | None) -> RunStore:
@@ -104,10 +114,18 @@ def _store(home: str | None) -> RunStore:
     return next(iter(found)).load()(home)
 
 
-def _answers(url: str) -> bool:
+def _is_loopback(url: str) -> bool:
+    try:
+        host = urllib.parse.urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+def _answers(receiver: Receiver) -> bool:
     """Whether some server of HTTP does: what is not tachograph's knows neither of its pages, and says so."""
     try:
-        _get(f"{url}/healthz").close()
+        _get(receiver, "/healthz").close()
     except urllib.error.HTTPError as error:
         error.close()
     except (OSError, ValueError):
@@ -115,17 +133,27 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _backlog(url: str) -> int | None:
+def _backlog(receiver: Receiver) -> int | None:
     """Bytes that are acked and not queryable yet; None from anything but a receiver of ours."""
     try:
-        with _get(f"{url}/status") as response:
+        with _get(receiver, "/status") as response:
             return int(json.loads(response.read())["backlog_bytes"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _get(url: str) -> Any:
-    token = os.environ.get(_TOKEN)
+class _Unredirected(urllib.request.HTTPRedirectHandler):
+    """A redirection is an answer, and not followed: the token would go along."""
+
+    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
+        """None: nothing is asked instead."""
+
+
+_opener = urllib.request.build_opener(_Unredirected)
+
+
+def _get(receiver: Receiver, page: str) -> Any:
+    token = os.environ.get(_TOKEN) if receiver.trusted else None
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme is checked by config
-    return urllib.request.urlopen(request, timeout=_ANSWER_S)  # noqa: S310 - as above
+    request = urllib.request.Request(receiver.address + page, headers=headers)  # noqa: S310 - the scheme is checked by config
+    return _opener.open(request, timeout=_ANSWER_S)

@@ -37,13 +37,13 @@ class Program:
     start: Callable[[], None]
 
     @classmethod
-    def prepared(cls, word: str, before: frozenset[str]) -> Program | None:
+    def prepared(cls, text: str, before: frozenset[str]) -> Program | None:
         """The program of a plan, recorded from its first line on; `before` are the modules that Python itself loaded.
 
         None for one that cannot be read or compiled, which Python itself says best. Whatever is raised is a failure of
         ours. Nothing of the program has run.
         """
-        plan = Plan.read(word)
+        plan = Plan.read(text)
         path = _Path.of(plan)
         try:
             start = _starter(plan)
@@ -169,7 +169,11 @@ def _record(plan: Plan, path: _Path) -> None:
     # before instrument(), whose own end is then over: at exit the last comes first
     atexit.register(lambda: writer.ended(report(), plan.mapping))
     headers = {"Authorization": f"Bearer {os.environ['TACHOGRAPH_TOKEN']}"} if plan.token else None
-    instrument(mapping=plan.mapping, service_name=plan.service_name, endpoint=plan.endpoint, headers=headers)
+    # without being asked for no port is opened, which may be the one of the program
+    metrics = None if os.environ.get("OTEL_METRICS_EXPORTER", "").strip() else "none"
+    instrument(
+        mapping=plan.mapping, service_name=plan.service_name, endpoint=plan.endpoint, headers=headers, metrics=metrics
+    )
     watch(writer)
     leave_settable()
     sys.meta_path.insert(0, Importer(path.own))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tachograph.launch.journal import Journal, RunEntry
     from tachograph.launch.receiver import RunStore
@@ -25,14 +25,22 @@ def lines(journal: Journal, agent: str, store: RunStore | None, where: str, *, q
         return
     count = len(journal.runs)
     yield f"tachograph: {count} {'run' if count == 1 else 'runs'} of {agent} recorded"
+    unsent = sum(not run.sent for run in journal.runs)
+    if unsent:
+        yield f"  {unsent} of them in forked processes, which may not all have arrived"
     if count > _SHOWN:
         yield f"  the last {_SHOWN}:"
     for run in journal.runs[-_SHOWN:]:
         yield f"  {_run(run)}"
-    yield from _links(journal.runs[-1].id, store, where)
+    yield from _links(_linked(journal.runs).id, store, where)
     if store is not None and not queryable:
         yield "  (the store is still reading it in)"
     yield from _unmet(journal)
+
+
+def _linked(runs: Sequence[RunEntry]) -> RunEntry:
+    """The last run that can be found there, as far as is known."""
+    return next((run for run in reversed(runs) if run.sent), runs[-1])
 
 
 def _run(run: RunEntry) -> str:

@@ -43,9 +43,9 @@ class Waits:
             slot.acquired()
 
     @guarded("limiter", None)
-    def leave(self, count: int = 1) -> None:
+    def leave(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> None:
         """Ends the stay of those who are inside for longest: who releases is not told from who acquired."""
-        for _ in range(min(count, len(self._inside))):
+        for _ in range(min(_permits(self._semaphore, args, kwargs or {}), len(self._inside))):
             finish(self._inside.popleft())
 
     @guarded("limiter", None)
@@ -55,10 +55,12 @@ class Waits:
             finish(slot, error)
 
     @guarded("limiter", None)
-    def reject(self, slot: Limiter | None, *, waited: bool) -> None:
-        """Ends a wait that led to nothing."""
-        if slot is not None:
-            slot.rejected("timeout" if waited else "rejected")
+    def answered(self, slot: Limiter | None, acquired: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Ends a wait by what acquire() gave; what is not False is the answer of a class that has another one."""
+        if acquired is not False:
+            self.enter(slot)
+        elif slot is not None:
+            slot.rejected("timeout" if _patient(args, kwargs) else "rejected")
             finish(slot)
 
 
@@ -88,64 +90,87 @@ class _Slots(wrapt.ObjectProxy[Any]):
 class ThreadSlots(_Slots):
     """A threading.Semaphore whose waits are recorded."""
 
-    def acquire(self, *args: Any, **kwargs: Any) -> bool:
+    def acquire(self, *args: Any, **kwargs: Any) -> Any:
         """Acquires the semaphore; a False is a call that was turned away."""
         slot = self._self_waits.ask()
         try:
-            acquired: bool = self.__wrapped__.acquire(*args, **kwargs)
+            acquired = self.__wrapped__.acquire(*args, **kwargs)
         except BaseException as error:
             self._self_waits.drop(slot, error)
             raise
-        if acquired:
-            self._self_waits.enter(slot)
-        else:
-            self._self_waits.reject(slot, waited=_patient(args, kwargs))
+        self._self_waits.answered(slot, acquired, args, kwargs)
         return acquired
 
-    def release(self, *args: Any, **kwargs: Any) -> None:
+    def release(self, *args: Any, **kwargs: Any) -> Any:
         """Releases the semaphore."""
-        self.__wrapped__.release(*args, **kwargs)
-        self._self_waits.leave(whole(args[0] if args else kwargs.get("n")) or 1)
+        released = self.__wrapped__.release(*args, **kwargs)
+        self._self_waits.leave(args, kwargs)
+        return released
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    def __enter__(self) -> Any:
+        slot = self._self_waits.ask()
+        try:
+            entered = self.__wrapped__.__enter__()  # which acquires past us: it counts once
+        except BaseException as error:
+            self._self_waits.drop(slot, error)
+            raise
+        self._self_waits.enter(slot)
+        return entered
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
+    ) -> Any:
+        handled = self.__wrapped__.__exit__(kind, error, trace)
+        self._self_waits.leave()
+        return handled
 
 
 class AsyncSlots(_Slots):
     """An asyncio.Semaphore whose waits are recorded."""
 
-    async def acquire(self) -> bool:
-        """Acquires the semaphore."""
+    async def acquire(self, *args: Any, **kwargs: Any) -> Any:
+        """Acquires the semaphore; a False, of a class of the agent's own, is a call that was turned away."""
         slot = self._self_waits.ask()
         try:
-            acquired: bool = await self.__wrapped__.acquire()
+            acquired = await self.__wrapped__.acquire(*args, **kwargs)
+        except BaseException as error:
+            self._self_waits.drop(slot, error)
+            raise
+        self._self_waits.answered(slot, acquired, args, kwargs)
+        return acquired
+
+    def release(self, *args: Any, **kwargs: Any) -> Any:
+        """Releases the semaphore."""
+        released = self.__wrapped__.release(*args, **kwargs)
+        self._self_waits.leave()
+        return released
+
+    async def __aenter__(self) -> Any:
+        slot = self._self_waits.ask()
+        try:
+            entered = await self.__wrapped__.__aenter__()  # as in __enter__
         except BaseException as error:
             self._self_waits.drop(slot, error)
             raise
         self._self_waits.enter(slot)
-        return acquired
-
-    def release(self) -> None:
-        """Releases the semaphore."""
-        self.__wrapped__.release()
-        self._self_waits.leave()
-
-    async def __aenter__(self) -> None:
-        await self.acquire()
+        return entered
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
+    ) -> Any:
+        handled = await self.__wrapped__.__aexit__(kind, error, trace)
+        self._self_waits.leave()
+        return handled
 
 
 def _patient(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return bool(args[1] if len(args) > 1 else kwargs.get("timeout"))
+
+
+def _permits(semaphore: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """How many stays a release ends: what a class of the agent's own takes at once, it gives back at once."""
+    own = type(semaphore).acquire is not threading.Semaphore.acquire  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - a semaphore has one
+    return 1 if own else whole(args[0] if args else kwargs.get("n")) or 1
 
 
 def is_slots(value: object) -> bool:

@@ -28,9 +28,9 @@ class Ended:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """A plain one: nothing of OpenTelemetry's or ours but what is asked for, and any free port for /metrics."""
+    """A plain one: nothing of OpenTelemetry's or ours but what is asked for."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TACHOGRAPH_"))}
-    return {**kept, "OTEL_EXPORTER_PROMETHEUS_PORT": "0", **more}
+    return {**kept, **more}
 
 
 def start(words: Sequence[str], folder: Path, **more: str) -> subprocess.Popen[str]:
@@ -52,7 +52,9 @@ def child(words: Sequence[str], folder: Path, endpoint: str) -> list[str]:
     journal = folder.with_name(f"{folder.name}.journal")
     journal.touch()
     plan = Plan(asked.kind, asked.what, asked.command, asked.arguments, "desk", endpoint, journal=str(journal))
-    return [asked.python, *asked.options, main_file(asked), plan.written()]
+    told = folder.with_name(f"{folder.name}.plan")
+    told.write_text(plan.written(), "ascii")
+    return [asked.python, *asked.options, main_file(asked), str(told)]
 
 
 def recorded(words: Sequence[str], *options: str) -> list[str]:

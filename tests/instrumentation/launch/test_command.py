@@ -126,7 +126,7 @@ def test_interrupt_at_the_terminal_comes_once(endpoint: str, tmp_path: Path):
         os.execve(words[0], words, environment())  # noqa: S606 - the command under test
     seen = b""
     try:
-        while b"times" not in seen:
+        while not re.search(rb"times \d+\r", seen):
             before = b"ready" in seen
             seen += os.read(terminal, 1024)
             if b"ready" in seen and not before:
@@ -135,6 +135,70 @@ def test_interrupt_at_the_terminal_comes_once(endpoint: str, tmp_path: Path):
         _, status = os.waitpid(pid, 0)
         os.close(terminal)
     assert (b"times 1" in seen, os.waitstatus_to_exitcode(status)) == (True, 0)
+
+
+COUNTING = """
+import signal, sys, time
+n = []
+signal.signal(signal.SIGTERM, lambda *_: n.append(1))
+print("ready", flush=True)
+while not n:
+    time.sleep(0.01)
+time.sleep(1.5)
+print("times", len(n), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_signal_to_our_process_group_comes_once(endpoint: str, tmp_path: Path):
+    write(tmp_path, {"agent.py": COUNTING})
+    process = start(recorded([PYTHON, "agent.py"], "--endpoint", endpoint), tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    done = end(process)
+    assert (done.code, done.out) == (0, "times 1\n")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="no other kernel ends a child with its parent")
+def test_program_does_not_outlive_us(endpoint: str, tmp_path: Path):
+    write(tmp_path, {"agent.py": WAITING.format(more="")})
+    process = start(recorded([PYTHON, "agent.py"], "--endpoint", endpoint), tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.communicate(timeout=30)  # to the end of the output, which the program holds open: it sleeps for 60 s
+
+
+@pytest.mark.slow
+def test_arguments_may_be_as_long_as_the_system_lets_them(endpoint: str, tmp_path: Path):
+    write(tmp_path, {"agent.py": "import sys\nprint(len(sys.argv), sum(map(len, sys.argv[1:])), len(sys.orig_argv))\n"})
+    words = [PYTHON, "agent.py", *["x" * 11] * 17_000]  # one word of all of them would be beyond 128 KiB
+    done = end(start(recorded(words, "--endpoint", endpoint), tmp_path))
+    assert (done.code, done.out) == (0, "17001 187000 17002\n")
+
+
+@pytest.mark.slow
+def test_runs_of_a_pool_of_forked_processes_arrive(endpoint: str, home: Home, tmp_path: Path):
+    agent = """
+import multiprocessing
+def handle(x): return x
+if __name__ == "__main__":
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        print(sum(pool.map(handle, range(13))))
+"""
+    write(tmp_path, {"agent.py": agent})
+    words = recorded([PYTHON, "agent.py"], "--endpoint", endpoint, "--service-name", "pool")
+    done = end(start(words, tmp_path))
+    lines = done.errors.splitlines()
+    assert (done.code, done.out, lines[:2]) == (
+        0,
+        "78\n",
+        ["tachograph: 13 runs of pool recorded", "  the last 5:"],
+    )
+    decode_all(home)
+    assert query(home, "SELECT count(*) FROM runs WHERE agent = 'pool'").rows == ((13,),)
 
 
 @pytest.mark.slow

@@ -178,3 +178,113 @@ def test_a_limit_that_is_raised_while_places_are_free_is_none(hook, recorded):
     assert Agent.places.acquire()
     assert waits(recorded) == [(2, 0, 0, "acquired"), (13, 1, 0, "acquired")]
     assert recorded.detections() == {}
+
+
+class Weighted(asyncio.Semaphore):
+    """A semaphore of the agent's own whose calls take several places."""
+
+    async def acquire(self, weight: int = 1) -> Any:
+        for _ in range(weight):
+            await super().acquire()
+        return f"{weight} places"
+
+    def release(self, weight: int = 1) -> None:
+        for _ in range(weight):
+            super().release()
+
+    async def __aenter__(self) -> Any:
+        return await self.acquire(2)
+
+    async def __aexit__(self, *_: object) -> Any:
+        self.release(2)
+        return True
+
+
+def test_an_asyncio_semaphore_of_the_agents_own_keeps_its_ways(hook, recorded):
+    class Agent:
+        gate = Weighted(3)
+
+    async def main() -> None:
+        hook(Agent)
+        assert await Agent.gate.acquire(3) == "3 places"
+        assert Agent.gate.locked()
+        Agent.gate.release(weight=3)
+        async with Agent.gate as entered:
+            assert (entered, Agent.gate._value) == ("2 places", 1)
+            raise KeyError(13)
+        assert Agent.gate._value == 3
+        with pytest.raises(TypeError, match="colour"):
+            await Agent.gate.acquire(colour=11)
+
+    asyncio.run(main())
+    assert [wait[1:] for wait in waits(recorded)] == [
+        (0, 0, "acquired"),
+        (0, 0, "acquired"),
+        (0, 0, "rejected"),
+    ]
+    assert recorded.metric("tachograph.limiter.in_use") == 0
+
+
+class Tokens(threading.Semaphore):
+    """A semaphore of the agent's own that hands something out, several at once."""
+
+    def acquire(self, count: int = 1, *_: object) -> Any:
+        return [super(Tokens, self).acquire() for _ in range(count)]
+
+    def release(self, count: int = 1) -> Any:
+        super().release(count)
+        return count
+
+    def __enter__(self) -> Any:
+        self.acquire()
+        return "token"
+
+    def __exit__(self, *_: object) -> Any:
+        self.release()
+        return True
+
+
+def test_a_threading_semaphore_of_the_agents_own_keeps_its_ways(hook, recorded):
+    class Agent:
+        gate = Tokens(17)
+
+    hook(Agent)
+    with Agent.gate as entered:
+        assert entered == "token"
+        assert Agent.gate.acquire(11) == [True] * 11
+        assert Agent.gate.release(11) == 11
+        raise KeyError(13)
+    assert Agent.gate._value == 17
+    assert [wait[1:] for wait in waits(recorded)] == [(0, 0, "acquired"), (1, 0, "acquired")]
+    assert recorded.metric("tachograph.limiter.in_use") == 0
+
+
+def test_a_release_of_several_ends_several_stays(hook, recorded):
+    class Agent:
+        gate = threading.Semaphore(3)
+
+    hook(Agent)
+    for _ in range(3):
+        Agent.gate.acquire()
+    Agent.gate.release(2)
+    assert recorded.metric("tachograph.limiter.in_use") == 1
+
+
+def test_an_answer_that_has_no_truth_is_the_agents(hook, recorded):
+    class Answer:
+        def __bool__(self) -> bool:
+            raise RuntimeError("asked")
+
+    answer = Answer()
+
+    class Lending(threading.Semaphore):
+        def acquire(self, *_: object, **__: object) -> Any:
+            super().acquire()
+            return answer
+
+    class Agent:
+        gate = Lending(11)
+
+    hook(Agent)
+    assert Agent.gate.acquire(answer, answer) is answer
+    assert [wait[-1] for wait in waits(recorded)] == ["acquired"]
