@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from tachograph_analytics.app.filters import words
 from tachograph_analytics.app.words import many, number, usd, when
 from tachograph_analytics.spikes.differences import LEAST_ERRORS, LEAST_RUNS, LEAST_SHARE
 
@@ -22,14 +23,20 @@ _ALIKE: Final = 0.05  # less than a twentieth more or less reads as "about the s
 def spent(totals: Totals, comparison: Comparison) -> str:
     """What was spent in the window, and how that compares with the baseline."""
     window = comparison.window
-    who = comparison.agent or "All agents together"
-    said = f"{who} spent {usd(totals.cost)} from {when(window.since)} to {when(window.until)}"
+    said = f"{_who(comparison)} spent {usd(totals.cost)} from {when(window.since)} to {when(window.until)}"
     if comparison.rule == "none" or not totals.usual_runs:
         return f"{said}, in {many(totals.runs, 'run')}."
     change = f" ({percent(totals.cost / totals.usual_cost - 1)})" if totals.usual_cost else ""
     more = f"{usd(abs(totals.more))} {'more' if totals.more >= 0 else 'less'}{change}"
     mean = " on average" if len(comparison.baseline) > 1 else ""
     return f"{said}, {more} than {baseline(comparison)} ({usd(totals.usual_cost)}{mean})."
+
+
+def _who(comparison: Comparison) -> str:
+    """Whose money it is: the agent's, or of those of its runs that meet the filters."""
+    agent = comparison.agent or "All agents together"
+    filtered = ", ".join(words(one).lower() for one in comparison.conditions)
+    return f"{agent} ({filtered})" if filtered else agent
 
 
 def traffic(totals: Totals) -> str:
@@ -56,8 +63,8 @@ def baseline(comparison: Comparison) -> str:
 
 
 def why(found: Sequence[Difference], totals: Totals) -> str:
-    """What explains the change, or that nothing does."""
-    if not found:
+    """What explains the change, or that nothing does; empty where there is nothing to compare with."""
+    if not totals.usual_cost:
         return ""
     clear = [one for one in found if one.stands_out]
     if clear:
@@ -65,6 +72,10 @@ def why(found: Sequence[Difference], totals: Totals) -> str:
         return (
             f"{top.words[:1].upper()}{top.words[1:]} explains most: {usd(top.excess)} beyond its share of the change."
         )
+    if totals.runs < LEAST_RUNS:  # no value has enough of them, whatever it costs
+        return f"{many(totals.runs, 'run')} {'is' if totals.runs == 1 else 'are'} too few to say why."
+    if not found:
+        return ""
     more_runs = totals.usual_runs and totals.runs / totals.usual_runs - 1 > _ALIKE
     everywhere = " The additional runs came from everywhere alike." if more_runs else ""
     return f"No attribute stands out against the baseline by more than chance.{everywhere}"
@@ -82,16 +93,18 @@ def rivals(pair: Pair) -> str:
 
 
 def history(comparison: Comparison, totals: Totals) -> str:
-    """Why there is nothing to compare with; empty where there is something."""
+    """Why no differences are shown: there is nothing to compare with, or nothing that tells the runs apart."""
     if comparison.rule == "none":
         return (
             "There is not enough history to compare with: the records"
-            f"{f' of {comparison.agent}' if comparison.agent else ''} begin too shortly before this window."
+            f"{f' of {comparison.agent}' if comparison.agent else ''} begin with this window, or too shortly before it."
         )
     if not totals.usual_runs:
         which = "meets the filters" if comparison.conditions else "is recorded"
         return f"There is nothing to compare with: no run {which} {baseline(comparison)}."
-    return ""
+    if not totals.usual_cost:
+        return "The baseline cost nothing."
+    return f"No attribute tells these runs apart: it takes two values, one of them with {LEAST_RUNS} runs."
 
 
 def rules() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -35,6 +36,8 @@ _PAGES: Final[Mapping[str, str]] = {
     "run": links.RUN_PAGE,
     "incident": links.INCIDENT_PAGE,
 }
+# Of these, every link of ours to a page on any host has one; no other site's page of the same name is likely to.
+_OURS: Final = frozenset({"alert", "agent", "run", "from", "rule", "baseline", "candidate", "id", "only", "not"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,17 @@ def draw_ways(incident: Incident) -> None:
     target = own_page(incident.investigate_url)
     if target is not None:
         params = {**target.params, CARRIED: incident.id}
-        st.page_link(target.page, label=":primary[Investigate]", icon=":material/search:", query_params=params)
+        if _PAGES.get(_path()) == target.page:  # a link to the page that is open would leave the address as it is
+            st.button(
+                "Investigate",
+                key=f"investigate {incident.id}",
+                type="tertiary",
+                icon=":material/search:",
+                on_click=st.query_params.from_dict,
+                args=(params,),
+            )
+        else:
+            st.page_link(target.page, label=":primary[Investigate]", icon=":material/search:", query_params=params)
     named = {
         "Investigate": incident.investigate_url if target is None else None,
         "Dashboard": incident.dashboard_url,
@@ -92,30 +105,38 @@ def draw_ways(incident: Incident) -> None:
         st.markdown(" · ".join(words), width="content")
 
 
-def own_page(url: str | None) -> Target | None:
-    """The page of the app that an address means, whatever its host: people reach the app by several names.
+def own_page(url: str | None, app: str | None = None) -> Target | None:
+    """The page of the app that an address means; None for an address that is none of the app's.
 
-    None for an address that is none of the app's.
+    People reach the app by several names, so on a host that is neither the app's own nor this machine a page is known
+    by its path and a parameter of ours. `app` is where the app is, by default where the reader has found it.
     """
     if url is None:
         return None
+    own = urlsplit(base() if app is None else app)
     try:
         parts = urlsplit(url)
+        host = parts.hostname
     except ValueError:  # an address with a broken host
         return None
     if parts.scheme not in {"", "http", "https"}:
         return None
-    path = PurePosixPath(parts.path or "/")
-    page = _PAGES.get(path.name)
-    if page is None or (path.name == "" and str(path) != "/"):
-        return None
+    page = _page(parts.path, own.path.rstrip("/"))
     asked = parse_qs(parts.query, keep_blank_values=True)
+    ours = host is None or host == own.hostname or _is_loopback(host) or not _OURS.isdisjoint(asked)
+    if page is None or not ours:
+        return None
     return Target(page, {name: values[0] if len(values) == 1 else values for name, values in asked.items()})
+
+
+def _path() -> str:
+    """The last part of the open page's path."""
+    return PurePosixPath(urlsplit(st.context.url or "").path).name
 
 
 def here() -> str:
     """The path and query of the open page without what only carries an incident along; it opens on any host."""
-    path = PurePosixPath(urlsplit(st.context.url or "").path).name
+    path = _path()
     asked = {name: st.query_params.get_all(name) for name in st.query_params if name != CARRIED}
     query = urlencode(asked, doseq=True)
     return f"/{path if path in _PAGES else ''}{f'?{query}' if query else ''}"
@@ -126,3 +147,16 @@ def base() -> str:
     parts = urlsplit(st.context.url or "")
     folder = parts.path.rpartition("/")[0] if parts.path.rpartition("/")[2] in _PAGES else parts.path
     return f"{parts.scheme}://{parts.netloc}{folder}".rstrip("/") if parts.netloc else ""
+
+
+def _page(path: str, folder: str) -> str | None:
+    """The page at exactly this path, or at it below the folder of the app."""
+    paths = {f"{below}/{name}".rstrip("/"): page for below in ("", folder) for name, page in _PAGES.items()}
+    return paths.get(path.rstrip("/"))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"

@@ -21,6 +21,9 @@ Tendency = Literal["worse", "better", "unclear"]
 # theorem, or on a 95th percentile with at least five sessions above it, need a hundred.
 LEAST_OF_SHARES: Final = 30
 LEAST_OF_MEANS: Final = 100
+# The interval of a ratio of costs misses more often than its 5 % where tails are heavy: 6.5 % at 100 sessions of each
+# release, 5.7 % at 300 (10,000 simulated pairs of equal releases, lognormal sigma 1.2, 85 % successes).
+LEAST_OF_RATIOS: Final = 300
 LEAST_CASES: Final = 20
 
 
@@ -85,7 +88,7 @@ CRITERIA: Final[Mapping[str, Criterion]] = {
             "money",
             "more",
             "relative",
-            LEAST_OF_MEANS,
+            LEAST_OF_RATIOS,
             "cost of all runs, failed ones too, by successful run",
             critical=True,
         ),

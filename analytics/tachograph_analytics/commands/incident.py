@@ -49,17 +49,22 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace, home: Home) -> int:
     from tachograph_analytics.incidents import listed
+    from tachograph_analytics.runs.tree import printable
     from tachograph_analytics.store.query import Answer, as_text
     from tachograph_analytics.store.views import connect
 
     with connect(home) as connection:
         incidents = listed(connection)
     if arguments.json:
-        print(json.dumps([_row(incident) for incident in incidents], ensure_ascii=False))
+        print(_json([_row(incident) for incident in incidents]))
     elif not incidents:
         print("No incidents: no alert was received here, and nobody opened one.")
     else:
-        rows = tuple(tuple(_row(incident)[name] for name in _LISTED) for incident in incidents)
+        found = map(_row, incidents)
+        rows = tuple(
+            tuple(printable(cell) if isinstance(cell, str) else cell for cell in (row[name] for name in _LISTED))
+            for row in found
+        )
         print(as_text(Answer(_LISTED, rows), shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     return 0
 
@@ -67,7 +72,7 @@ def _list(arguments: argparse.Namespace, home: Home) -> int:
 def _show(arguments: argparse.Namespace, home: Home) -> int:
     report = _report(arguments, home)
     if arguments.json:
-        print(json.dumps(_whole(report), ensure_ascii=False))
+        print(_json(_whole(report)))
     else:
         print("\n".join(_lines(report)))
     return 0
@@ -105,18 +110,20 @@ def _report(arguments: argparse.Namespace, home: Home) -> Report:
 
 
 def _lines(report: Report) -> list[str]:
-    from tachograph_analytics.incidents.foreign import printable
+    from tachograph_analytics.incidents import foreign
     from tachograph_analytics.incidents.report import second
+    from tachograph_analytics.runs.tree import printable
 
     width = max(map(len, report.facts))
-    lines = [report.incident.title, ""]
-    lines += [f"{name:<{width}}  {value}" for name, value in (report.facts | report.links).items()]
-    lines += [f"\n{name}\n{words}" for name, words in report.conclusions.items()]
-    lines += ["\nTimeline", *(f"{second(m.at)}  {m.source:<7}  {m.what}" for m in report.moments)]
+    lines = [printable(report.incident.title), ""]
+    lines += [f"{name:<{width}}  {printable(value)}" for name, value in (report.facts | report.links).items()]
+    lines += [f"\n{name}\n{foreign.printable(words)}" for name, words in report.conclusions.items()]
+    lines += ["\nTimeline", *(f"{second(m.at)}  {m.source:<7}  {printable(m.what)}" for m in report.moments)]
     for number, note in enumerate(report.notes, 1):
-        lines += [f"\nNote {number}: {note.view.title}", f"{second(note.at)}  {note.view.url}"]
-        lines += [part for part in (note.text, report.command(note) if note.view.sql else "") if part]
-    return [printable(line) for line in lines]
+        lines += [f"\nNote {number}: {printable(note.view.title)}", f"{second(note.at)}  {printable(note.view.url)}"]
+        texts = (note.text, report.command(note) if note.view.sql else "")
+        lines += [foreign.printable(text) for text in texts if text]  # of several lines
+    return lines
 
 
 def _row(incident: Incident) -> dict[str, Any]:
@@ -162,6 +169,12 @@ def _whole(report: Report) -> dict[str, Any]:
             for note in report.notes
         ],
     }
+
+
+def _json(value: object) -> str:
+    """JSON with letters as they are, and with escapes for all that could steer a terminal: JSON itself allows C1."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
 
 
 def _iso(at: Any) -> str | None:

@@ -12,7 +12,7 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2
 _MARKUP = re.compile(r"([\\`*_\[\]~$])")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 # What makes a heading, a list, a table or a definition of a line, by standing first in it.
-_FIRST = re.compile(r"^(\d*)([-+#=:.)])")
+_FIRST = re.compile(r"^(?:\d+(?=[.)])|(?=[-+#=:]))")
 # GitHub makes links of addresses, www. names and mail without being asked, and mentions of @names.
 _AUTOLINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
 _WORD_JOINER = "\u2060"  # has no width and allows no line break
@@ -33,7 +33,7 @@ def in_markdown(text: str) -> str:
     """Text that Markdown shows literally, on one line and without links."""
     line = " ".join(printable(text).split())
     line = _AUTOLINK.sub(_WORD_JOINER, _MARKUP.sub(r"\\\1", line))
-    return _FIRST.sub(r"\1\\\2", "".join(_ENTITIES.get(sign, sign) for sign in line))
+    return _FIRST.sub(r"\g<0>\\", "".join(_ENTITIES.get(sign, sign) for sign in line))
 
 
 def in_code(text: str) -> str:

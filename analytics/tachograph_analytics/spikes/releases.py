@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from tachograph_analytics.canary.unit import UNIT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,17 +18,22 @@ if TYPE_CHECKING:
     from tachograph_analytics.runs.scope import Scope
 
 LEAST_SUCCESSES: Final = 30  # of each release: its cost per success is a mean, and costs are skewed
+LEAST_UNITS: Final = 30  # of each release: the standard error is over them, and of one or two it is near nothing
 _LEAST_RATIO: Final = 0.1  # a tenth more or less: below it no page is read for it
 _LEAST_ERRORS: Final = 3.0  # one comparison an agent, so the usual bound against chance holds
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release of an agent in the window: US dollars per success with the standard error of that."""
+    """A release of an agent in the window: US dollars per success with the standard error of that.
+
+    `units` are its sessions, with users and runs for what has no session: the error is over them, not over runs.
+    """
 
     agent: str
     name: str
     runs: int
+    units: int
     successes: int
     cost_per_success: float
     error: float
@@ -67,19 +74,26 @@ def pair(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Pair | None:
 
 def sql(scope: Scope) -> str:
     """The query behind `pair`: the releases of each agent with enough successes, the newest first."""
-    return f"""WITH counted AS (
-  SELECT agent, "release", count(*) AS runs, count(*) FILTER (outcome = 'success') AS successes,
-    sum(cost) AS cost, sum(cost * cost) AS squares, sum(cost) FILTER (outcome = 'success') AS cost_of_successes
+    return f"""WITH unit AS (
+  SELECT agent, "release", {UNIT} AS unit, count(*) AS runs, count(*) FILTER (outcome = 'success') AS successes,
+    sum(cost) AS cost
   FROM runs{scope.where("agent IS NOT NULL", '"release" IS NOT NULL', "cost IS NOT NULL")}
   GROUP BY ALL
+), counted AS (
+  SELECT agent, "release", CAST(sum(runs) AS BIGINT) AS runs, count(*) AS units,
+    CAST(sum(successes) AS BIGINT) AS successes, sum(cost) AS cost, sum(cost ** 2) AS squares,
+    sum(cost * successes) AS products, sum(successes ** 2) AS squared_successes
+  FROM unit GROUP BY ALL
 ), first AS (
   SELECT agent, "release", min(ts) AS since FROM runs GROUP BY ALL
 ), divided AS (
-  SELECT *, cost / successes AS per_success FROM counted WHERE successes >= {LEAST_SUCCESSES} AND cost > 0
+  SELECT *, cost / successes AS per_success FROM counted WHERE successes >= {LEAST_SUCCESSES} AND units >= {LEAST_UNITS}
+    AND cost > 0
 )
-SELECT agent, "release", runs, successes, round(per_success, 6) AS cost_per_success,
-  round(sqrt(greatest(squares - 2 * per_success * cost_of_successes + per_success ** 2 * successes, 0)) / successes, 6)
-    AS standard_error
+SELECT agent, "release", runs, units, successes, round(per_success, 6) AS cost_per_success,
+  round(
+    sqrt(greatest(squares - 2 * per_success * products + per_success ** 2 * squared_successes, 0)) / successes, 6
+  ) AS standard_error
 FROM divided JOIN first USING (agent, "release")
 ORDER BY agent, since DESC, "release" DESC"""
 

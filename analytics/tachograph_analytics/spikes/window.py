@@ -82,22 +82,23 @@ def compared(connection: duckdb.DuckDBPyConnection, scope: Scope, end: datetime)
     """The window of `scope` with its baseline.
 
     `end` is where the data end: a window without an end, or with a later one, ends there, since time that was not
-    recorded would read as time in which nothing was spent.
+    recorded would read as time in which nothing was spent. In the same way it begins where the agent's records do.
     """
     first = _first(connection, scope) or end
     until = min(scope.until or end, end)
-    window = Span(min(scope.since or first, until), until)
+    window = Span(min(max(scope.since or first, first), until), until)
     step = _WEEK * max(1, math.ceil(window.length / _WEEK))
     found = Comparison(window, (), "none", step, scope.agent, scope.conditions)
+    recorded = window.since - first  # before the window; below zero where it is over before the records begin
     periods = tuple(
         Span(window.since - step * n, window.until - step * n)
-        for n in range(1, MOST_PERIODS + 1)
-        if window.since - step * n >= first
+        for n in range(1, min(MOST_PERIODS, recorded // step) + 1)
     )
     if periods:
         return replace(found, baseline=periods, rule="weeks")
-    before = Span(max(first, window.since - window.length), window.since)
-    if window.length and before.length >= _LEAST_BEFORE * window.length:
+    length = min(window.length, recorded)
+    if window.length and length >= _LEAST_BEFORE * window.length:
+        before = Span(window.since - length, window.since)
         return replace(found, baseline=(before,), rule="before", step=window.length)
     return found
 

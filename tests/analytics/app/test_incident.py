@@ -207,7 +207,21 @@ def test_what_an_alert_says_is_no_markup(home, opened):
     [
         (INVESTIGATE, Target(links.START_PAGE, {"alert": "AgentRunsFailing", "agent": "airline"})),
         ("https://x.example/spike?only=a%3A1&only=b%3A2", Target(links.SPIKE_PAGE, {"only": ["a:1", "b:2"]})),
-        ("https://x.example/tacho/canary?agent=", Target(links.CANARY_PAGE, {"agent": ""})),
+        ("https://x.example/canary?agent=", Target(links.CANARY_PAGE, {"agent": ""})),
+        ("https://x.example/incident?id=i-1&x=y", Target(links.INCIDENT_PAGE, {"id": "i-1", "x": "y"})),
+        ("http://127.0.0.1:8501/", Target(links.START_PAGE, {})),
+        ("http://127.3.0.1:8501/canary", Target(links.CANARY_PAGE, {})),
+        ("http://[::1]:8501/canary/", Target(links.CANARY_PAGE, {})),
+        ("http://localhost/spike?range=7d", Target(links.SPIKE_PAGE, {"range": "7d"})),
+        ("http://127.0.0.1:3000/d/overview/spike?alert=x", None),
+        ("http://127.0.0.1.evil.example/canary", None),
+        ("/?range=7d", Target(links.START_PAGE, {"range": "7d"})),
+        ("https://github.com/acme/run?x=1", None),
+        ("https://github.com/acme/run?run=1", None),
+        ("https://wiki.example.com/", None),
+        ("https://wiki.example.com/run?x=1", None),
+        ("https://ci.example/jobs/7/canary", None),
+        ("https://ci.example/canary", None),
         ("/run?run=a%26b", Target(links.RUN_PAGE, {"run": "a&b"})),
         ("https://grafana.example/d/overview", None),
         ("javascript:alert(1)", None),
@@ -217,6 +231,35 @@ def test_what_an_alert_says_is_no_markup(home, opened):
 )
 def test_the_apps_own_pages_are_known_by_any_host(url, target):
     assert own_page(url) == target
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://app.example/tacho/canary", Target(links.CANARY_PAGE, {})),
+        ("http://APP.example:8501/tacho/", Target(links.START_PAGE, {})),
+        ("https://app.example/canary", Target(links.CANARY_PAGE, {})),
+        ("https://other.example/tacho/spike?alert=x", Target(links.SPIKE_PAGE, {"alert": "x"})),
+        ("https://app.example/wiki/canary?alert=x", None),
+        ("https://app.example/tachograph", None),
+        ("https://other.example/tacho/canary", None),
+    ],
+)
+def test_the_apps_own_host_and_base_path_need_no_parameter(url, target):
+    assert own_page(url, "https://app.example/tacho") == target
+
+
+@pytest.mark.parametrize(
+    "url", ["https://github.com/acme/run?x=1", "https://wiki.example.com/", "https://ci.example/jobs/7/canary"]
+)
+def test_a_foreign_page_to_investigate_stays_a_link_to_the_web(home, opened, url):
+    _, body = alert("firing", "2026-03-13T05:11:00Z")
+    document = json.loads(body)
+    document["alerts"][0]["annotations"] = {"summary": "x", "investigate_url": url}
+    append(home, (Signal.ALERTS, json.dumps(document).encode()))
+    app = opened(id=ALERT)
+    assert ways(app) == []
+    assert f"[Investigate]({url})" in text(app)
 
 
 # -- from a page into an incident

@@ -180,7 +180,7 @@ def test_an_address_that_cannot_be_read_is_not_passed_over_in_silence(fresh, ope
 def test_what_a_link_was_about_is_said_when_it_is_not_there(fresh, open_page):
     there = text(open_page(fresh, rule="write_unapproved", alert="AgentRunsFailing"))
     assert "The link is about" not in there
-    assert "that led here" not in there
+    assert "does not fire" not in there
     gone = text(open_page(fresh, rule="loop_runaway", alert="TachographCostSpike"))
     assert "The link is about loop_runaway: it has no finding in this range." in gone
     assert "The alert TachographCostSpike that led here does not fire in this data." in gone
@@ -220,7 +220,7 @@ def test_every_figure_of_a_run_shows_its_sql(fresh, open_page):
         ("Output tokens", "17"),
         ("Cached input tokens", "0"),
     ]
-    assert [json.loads(as_json(query(fresh, sql))) for sql in code(app)] == [
+    assert [json.loads(as_json(query(fresh, one.value))) for one in app.code if one.language == "sql"] == [
         [{"cost": 0.0313}],
         [{"duration_ms": 1300.0}],
         [{"turns": 2}],

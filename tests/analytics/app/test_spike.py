@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -90,20 +91,23 @@ def test_the_bars_have_a_table_that_says_the_same(home, open_page):
 
 def test_every_figures_sql_can_be_asked(home, open_page):
     app = open_page(home, **WINDOW)
-    assert len(app.code) == 7
-    assert all(json.loads(as_json(query(home, code.value))) for code in app.code)
+    asked = [code.value for code in app.code if code.language == "sql"]
+    assert len(asked) == 7
+    assert all(json.loads(as_json(query(home, sql))) for sql in asked)
+    commands = [shlex.split(code.value) for code in app.code if code.language == "bash"]
+    assert commands == [["tachograph", "query", "--home", str(home.path), "--json", sql] for sql in asked]
 
 
 def test_a_click_filters_a_second_turns_it_round_a_third_takes_it_away(home, open_page):
     app = open_page(home, **WINDOW)
     app.button(key="offer Only release 2.8").click().run()
     assert app.query_params["only"] == "release:2.8"
-    assert "support spent $2.31" in text(app)
+    assert "support (only release 2.8) spent $2.31" in text(app)
     assert "no run meets the filters in the same hours of the 3 weeks before" in text(app)
     app.button(key="filter Only release 2.8").click().run()
     assert app.query_params["not"] == "release:2.8"
     assert "only" not in app.query_params
-    assert "support spent $1.39" in text(app)
+    assert "support (not release 2.8) spent $1.39" in text(app)
     app.button(key="Not release 2.8 ✕ Remove").click().run()
     assert "not" not in app.query_params
     assert "support spent $3.71" in text(app)
@@ -163,6 +167,12 @@ def test_all_data_have_nothing_before_them(home, open_page):
     )
 
 
+def test_a_window_from_before_all_records_begins_with_them(home, open_page):
+    said = text(open_page(home, **{"from": "0900-01-01", "agent": "support"}))
+    assert "support spent $36.44 from 2026-01-05 00:00 UTC to 2026-01-29 23:46 UTC, in 2,525 runs." in said
+    assert "the records of support begin with this window, or too shortly before it." in said
+
+
 def test_an_empty_range_offers_the_nearest_day_with_runs(home, open_page):
     later = Scope(UNTIL + timedelta(days=2), UNTIL + timedelta(days=3), "support")
     app = open_page(home, **links.start(later))
@@ -181,6 +191,27 @@ def test_filters_that_no_run_meets_are_said_and_stay_removable(home, open_page):
 def test_where_no_attribute_differs_the_page_says_so(tmp_path, open_page, world, said):
     app = open_page(made(tmp_path / "home", world()), **WINDOW)
     assert f"No attribute stands out against the baseline by more than chance.{said}**" in text(app)
+
+
+@pytest.mark.parametrize(
+    ("hours", "usual", "said"),
+    [
+        (6, 30, "6 runs are too few to say why."),
+        (6, 7, "6 runs are too few to say why."),
+        (19, 30, "19 runs are too few to say why."),
+        (20, 30, "No attribute stands out against the baseline by more than chance."),
+    ],
+)
+def test_few_runs_are_said_to_be_few(tmp_path, open_page, hours, usual, said):
+    """A run an hour in the window, and in the time before it; every fourth is of another tenant."""
+    began = BEGAN + timedelta(hours=usual)
+    runs = [
+        ARun(n, BEGAN + timedelta(hours=n), "acme" if n % 4 else "globex", "answer", 0.11) for n in range(usual + hours)
+    ]
+    shown = text(open_page(made(tmp_path / "home", iter(runs)), **links.start(Scope(began, None, "support"))))
+    assert said in shown
+    assert "cost nothing" not in shown
+    assert shown.count("chance") == (hours == 20)
 
 
 def test_runs_without_a_price_are_said(tmp_path, open_page):

@@ -16,7 +16,7 @@ from tachograph_analytics.store.query import as_json, query
 from tachograph_analytics.store.views import connect
 
 Z = 1.959964
-N = 131
+N = 331
 
 
 def costly():
@@ -257,7 +257,7 @@ def test_runs_that_wait_are_neither_success_nor_failure(of_agent):
     comparison = of_agent("costly")
     assert (comparison.baseline.unended, comparison.candidate.unended) == (0, 1)
     assert gates(comparison)["success"].note == (
-        "1 of 130 runs of 2.8 have not ended in this data and are neither success nor failure."
+        "1 of 330 runs of 2.8 have not ended in this data and are neither success nor failure."
     )
 
 
@@ -327,6 +327,14 @@ def test_too_few_sessions_have_numbers_and_no_interval(of_agent):
     )
     assert found["cost_per_success"].difference == pytest.approx(0.05 / 0.013 - 1)
     assert found["cost_per_success"].state == "too few"
+
+
+def test_a_ratio_of_costs_needs_more_sessions_than_other_means(of_agent):
+    found = gates(of_agent("dropping"))
+    assert (found["latency_p95"].state, found["latency"].state) == ("numbers", "numbers")
+    gate = found["cost_per_success"]
+    assert (gate.state, gate.interval, gate.tendency) == ("too few", None, None)
+    assert gate.reason == "An interval needs 300 sessions of each release; there are 100 of 2.7 and 100 of 2.8."
 
 
 def test_what_came_after_is_not_compared_with_what_was_before(home):

@@ -4,11 +4,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from analytics.incidents.cases import FINGERPRINT, NOON, filled, noted
+from analytics.app.recorded import append
+from analytics.incidents.cases import FINGERPRINT, NOON, alerted, filled, noted
 from analytics.services import home_at
 
 from tachograph.cli import main
-from tachograph_analytics.store.casebook import Casebook
+from tachograph_analytics.store.casebook import Casebook, View
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,61 @@ def test_show_tells_the_timeline_and_the_notes(tachograph):
     assert [moment["source"] for moment in document["timeline"]] == ["release", "release", "gate", "alert", "note"]
     assert document["notes"][0]["columns"] == ["release", "outcome", "cost", "input_tokens"]
     assert document["notes"][0]["rows"][-1][2] == 0.300000000013
+
+
+STEERING = "\x1b]0;pwned\x07\x1b[31mred\x9b31m\x7f\u202e\u2028end"
+
+
+@pytest.fixture
+def steering(tmp_path, capsys):
+    """Commands on a store all of whose texts would steer a terminal."""
+    home = home_at(tmp_path)
+    append(home, alerted("firing", NOON, summary=f"s{STEERING}", runbook_url=f"r{STEERING}"))
+    casebook = Casebook(home)
+    opened = casebook.open(f"evil{STEERING}\nsecond line", NOON, f"agent{STEERING}")
+    casebook.write(opened, "cause", f"cause{STEERING}\n\tindented")
+    casebook.add(
+        opened, View(f"t{STEERING}", f"u{STEERING}", f"SELECT '{STEERING}'", ("c",), ((STEERING,),)), NOON, "n"
+    )
+
+    def called(*arguments):
+        code = main(["incident", *arguments, "--home", str(home.path)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return opened, called
+
+
+def controls(text):
+    return {sign for sign in text if not sign.isprintable()}
+
+
+def test_list_and_show_do_not_let_foreign_text_steer_the_terminal(steering):
+    opened, called = steering
+    for arguments in (["list"], ["show", opened], ["show", FINGERPRINT]):
+        code, out, _ = called(*arguments)
+        assert (code, controls(out) - {"\n", "\t"}) == (0, set()), arguments
+    _, out, _ = called("list")
+    assert len(out.splitlines()) == 4
+    assert "evil\ufffd]0;pwned\ufffd\ufffd[31mred\ufffd31m\ufffd\ufffd end second line" in out
+    _, out, _ = called("show", opened)
+    assert out.splitlines()[0].endswith(" end second line")
+    assert "\n\tindented\n" in out
+
+
+def test_json_escapes_what_steers_a_terminal_and_loses_nothing(steering):
+    opened, called = steering
+    for arguments in (["list"], ["show", opened], ["show", FINGERPRINT]):
+        assert controls(called(*arguments, "--json")[1]) == {"\n"}, arguments
+    document = json.loads(called("show", opened, "--json")[1])
+    assert (document["title"], document["agent"]) == (f"evil{STEERING}\nsecond line", f"agent{STEERING}")
+    assert document["notes"][0]["rows"] == [[STEERING]]
+
+
+def test_json_keeps_letters_readable(home, tachograph):
+    casebook = Casebook(home)
+    casebook.write(FINGERPRINT, "fix", "Zurückgerollt 🙂")
+    assert '"fix": "Zurückgerollt 🙂"' in tachograph("show", FINGERPRINT, "--json")[1]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from analytics.services import home_at
 from markdown_it import MarkdownIt
 
 from tachograph_analytics.incidents.export import FORMS, file_name
-from tachograph_analytics.incidents.foreign import printable
+from tachograph_analytics.incidents.foreign import in_markdown, printable
 from tachograph_analytics.store.casebook import Casebook, View
 from tachograph_analytics.store.query import as_json, query
 
@@ -195,6 +195,25 @@ def test_markdown_breaks_what_github_would_make_a_link_or_a_mention_of(evil):
     found = [text for text in prose if "evil.example" in text]
     assert found != []
     assert [text for text in prose if re.search(r"https?://|www\.evil|\w@evil|(?<!\u2060)@SUM", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("2026-11-24 12:00:00 UTC", "2026-11-24 12:00:00 UTC"),
+        ("13:07 it began", "13:07 it began"),
+        ("17+4=21 #3", "17+4=21 #3"),
+        ("1. first", "1\\. first"),
+        ("13) last", "13\\) last"),
+        ("- item", "\\- item"),
+        ("# heading", "\\# heading"),
+        ("=== ", "\\==="),
+        ("3.5 % of runs", "3\\.5 % of runs"),
+    ],
+)
+def test_markdown_escapes_what_begins_a_line_only_where_it_would_mean_something(text, written):
+    assert in_markdown(text) == written
+    assert plain_text(in_markdown(text)).strip() == text.strip()
 
 
 def test_no_cell_of_csv_is_a_formula(evil):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from analytics.spikes.worlds import BEGAN, SINCE, UNTIL, WINDOW, made, quiet
@@ -61,6 +61,15 @@ def test_a_window_ends_where_the_data_end(connection):
     assert compared(connection, Scope(SINCE, UNTIL + DAY), UNTIL).window == Span(SINCE, UNTIL)
     later = compared(connection, Scope(UNTIL + DAY, UNTIL + 2 * DAY), UNTIL)
     assert later.window.length == timedelta()
+
+
+@pytest.mark.parametrize("since", [datetime(900, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), BEGAN - 300 * DAY])
+def test_a_window_begins_where_the_records_begin(connection, since):
+    found = compared(connection, Scope(since, UNTIL, "support"), UNTIL)
+    assert (found.rule, found.baseline, found.weight) == ("none", (), 0.0)
+    assert found.window.since == pytest.approx(BEGAN, abs=timedelta(seconds=1))
+    before = compared(connection, Scope(since, BEGAN - DAY, "support"), UNTIL)
+    assert before.window == Span(BEGAN - DAY, BEGAN - DAY)
 
 
 def test_conditions_do_not_shorten_the_history(connection):

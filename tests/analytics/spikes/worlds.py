@@ -45,6 +45,8 @@ class ARun:
     model: str = "small-model"
     failed_tool: str | None = None
     attempts: int = 1
+    session: str | None = None
+    user: str | None = None
 
 
 def quiet(seed: int = 7, until: datetime = UNTIL) -> Iterator[ARun]:
@@ -123,6 +125,8 @@ def _play(run: ARun) -> None:
         run.agent,
         workflow=run.workflow,
         tenant=run.tenant,
+        session=run.session,
+        user=run.user,
         release=run.release,
         track=run.track,
         id=f"run-{run.number}",

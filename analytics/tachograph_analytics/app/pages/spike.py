@@ -108,11 +108,11 @@ def _spike(store: state.Store, comparison: Comparison, scope: Scope, priced: Pri
     _headline(sentence, summed, pair, comparison)
     _honesty(comparison, summed, scope, priced)
     query = ranking.sql(comparison) if found else summed.sql
-    add_to_incident(_snapshot(sentence, query, found, summed))
+    add_to_incident(_snapshot(f"{sentence} Cost: {prices.said(priced)}.", query, found, summed))
     if found:
         differences.draw(found, query, scope.conditions)
     else:
-        st.info(plain(headline.history(comparison, summed) or "The baseline cost nothing."), icon=":material/history:")
+        st.info(plain(headline.history(comparison, summed)), icon=":material/history:")
     breakdowns.draw(store.connection, comparison.scope)
     runs = costliest.costliest(store.connection, comparison.scope)
     costly.draw(runs, costliest.sql(comparison.scope), carried(st.query_params))
