@@ -34,7 +34,7 @@ def test_promtool_accepts_the_configuration(tmp_path):
     )
     done = subprocess.run(["promtool", "check", "config", str(config)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 rules found" in done.stdout
+    assert "7 rules found" in done.stdout
 
 
 def test_prometheus_scrapes_services_that_compose_starts():

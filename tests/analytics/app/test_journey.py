@@ -83,7 +83,7 @@ def shown(page: Page, label: str) -> tuple[str, str, str]:
     card.get_by_role("button", name="SQL").click()
     popover = page.get_by_test_id("stPopoverBody")
     exact = popover.locator("code").first.inner_text()
-    sql = popover.get_by_test_id("stCode").inner_text()
+    sql = popover.get_by_test_id("stCode").first.inner_text()
     page.keyboard.press("Escape")
     expect(popover).to_have_count(0)
     return value, exact, sql
