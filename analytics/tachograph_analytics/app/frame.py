@@ -7,11 +7,29 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from tachograph_analytics.app import state
 from tachograph_analytics.app.words import ago, many, plain, share, when
+from tachograph_analytics.store.home import Home
 
 if TYPE_CHECKING:
+    from tachograph_analytics.app.state import Store
     from tachograph_analytics.runs.extent import Extent
-    from tachograph_analytics.store.home import Home
+
+
+def opened(title: str) -> tuple[Store, Extent] | None:
+    """The store behind a page with its extent, under the page's title; None where it has no runs, which is then said.
+
+    UsageError for a store that is newer than this program.
+    """
+    st.title(title)
+    home = Home.default()
+    if home.wal.is_dir():
+        store = state.store()
+        extent = state.everything(store)
+        if extent.runs:
+            return store, extent
+    nothing_yet(home)
+    return None
 
 
 def foot(extent: Extent, price_dates: tuple[str, ...], home: Home) -> None:

@@ -1,20 +1,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
+from analytics.app.opening import opener, text
 from analytics.app.recorded import alert, append
 from analytics.canary.traffic import AGENT, ARun, alternating, filled, judged
-from streamlit.testing.v1 import AppTest
 
 import tachograph
-import tachograph_analytics.app
 from tachograph_analytics.app import links
-from tachograph_analytics.store.home import ENVIRONMENT, Home
+from tachograph_analytics.store.home import Home
 from tachograph_analytics.store.query import as_json, query
-
-MAIN = Path(tachograph_analytics.app.__file__).with_name("shell") / "main.py"
 
 
 def two_releases():
@@ -53,23 +49,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def open_page(monkeypatch):
-    def opened(home, **params):
-        monkeypatch.setenv(ENVIRONMENT, str(home.path))
-        app = AppTest.from_file(str(MAIN), default_timeout=120)
-        app.run()
-        app.switch_page(links.CANARY_PAGE)
-        app.query_params.update(params)
-        app.run()
-        assert not app.exception
-        assert not app.error, app.error[0].value
-        return app
-
-    return opened
-
-
-def text(app):
-    said = [*app.title, *app.header, *app.markdown, *app.caption, *app.info, *app.warning]
-    return "\n".join(str(element.value) for element in said).replace("\\", "")
+    return opener(monkeypatch, links.CANARY_PAGE)
 
 
 def rows(table):

@@ -3,22 +3,19 @@ from __future__ import annotations
 import json
 import shlex
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from analytics.app.opening import opener, text
 from analytics.app.recorded import append
 from analytics.spikes.test_alarm import webhook
 from analytics.spikes.worlds import BEGAN, SINCE, UNTIL, ARun, canary, growth, made, quiet
-from streamlit.testing.v1 import AppTest
 
-import tachograph_analytics.app
 from tachograph_analytics.app import links
 from tachograph_analytics.app.charts.spend import brushed
 from tachograph_analytics.runs.scope import Condition, Scope
-from tachograph_analytics.store.home import ENVIRONMENT, Home
+from tachograph_analytics.store.home import Home
 from tachograph_analytics.store.query import as_json, query
 
-MAIN = Path(tachograph_analytics.app.__file__).with_name("shell") / "main.py"
 WINDOW = links.start(Scope(SINCE, UNTIL, "support"))
 ALERT = "TachographCostSpike"
 
@@ -33,23 +30,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def open_page(monkeypatch):
-    def opened(home, **params):
-        monkeypatch.setenv(ENVIRONMENT, str(home.path))
-        app = AppTest.from_file(str(MAIN), default_timeout=60)
-        app.run()
-        app.switch_page(links.SPIKE_PAGE)
-        app.query_params.update(params)
-        app.run()
-        assert not app.exception
-        assert not app.error
-        return app
-
-    return opened
-
-
-def text(app):
-    said = [*app.title, *app.header, *app.markdown, *app.caption, *app.info, *app.warning]
-    return "\n".join(str(element.value) for element in said).replace("\\", "")
+    return opener(monkeypatch, links.SPIKE_PAGE)
 
 
 def rows(table):

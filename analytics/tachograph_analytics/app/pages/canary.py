@@ -18,7 +18,6 @@ from tachograph_analytics.canary.evidence import kinds, movers, spread
 from tachograph_analytics.canary.golden import cases
 from tachograph_analytics.runs.scope import Scope
 from tachograph_analytics.runs.totals import pricing
-from tachograph_analytics.store.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,16 +35,10 @@ _ONE_LOOK: Final = (
 
 def page() -> None:
     """Draws the page."""
-    st.title("May this release go on?")
-    home = Home.default()
-    if not home.wal.is_dir():
-        frame.nothing_yet(home)
+    found = frame.opened("May this release go on?")
+    if found is None:
         return
-    store = state.store()
-    extent = state.everything(store)
-    if not extent.runs:
-        frame.nothing_yet(home)
-        return
+    store, extent = found
     window = links.window(st.query_params, datetime.now(UTC))
     for complaint in window.complaints:
         st.warning(plain(complaint))
@@ -61,7 +54,7 @@ def page() -> None:
             _draw(store, comparison, scope)
             dates = pricing(store.connection, comparison.scope.of_calls()).price_dates
     _known(known, pair.agent if pair else window.scope.agent)
-    frame.foot(extent, dates, home)
+    frame.foot(extent, dates, store.home)
 
 
 # The underscore keeps the connection out of the key: path and version say what it holds.

@@ -19,7 +19,6 @@ from tachograph_analytics.runs.run import Run, find
 from tachograph_analytics.runs.scope import Scope, text
 from tachograph_analytics.runs.steps import Event, Step, events, steps
 from tachograph_analytics.runs.steps import problems as problems_of
-from tachograph_analytics.store.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,16 +36,10 @@ _KEPT = (
 
 def page() -> None:
     """Draws the page."""
-    st.title("What happened in this run?")
-    home = Home.default()
-    if not home.wal.is_dir():
-        frame.nothing_yet(home)
+    found = frame.opened("What happened in this run?")
+    if found is None:
         return
-    store = state.store()
-    extent = state.everything(store)
-    if not extent.runs:
-        frame.nothing_yet(home)
-        return
+    store, extent = found
     # The URL decides, before any widget does: a bound widget would drop an id that it does not know without a word.
     run_id = st.query_params.get("run", "").strip()
     st.session_state["run"] = run_id
@@ -56,7 +49,7 @@ def page() -> None:
         _elsewhere(store, extent, run_id)
     else:
         _run(store, run)
-    frame.foot(extent, run.price_dates if run is not None else (), home)
+    frame.foot(extent, run.price_dates if run is not None else (), store.home)
 
 
 def _run_changed() -> None:

@@ -32,7 +32,6 @@ from tachograph_analytics.spikes import differences as ranking
 from tachograph_analytics.spikes.spend import Spend, spend
 from tachograph_analytics.spikes.totals import COLUMNS, Totals, totals
 from tachograph_analytics.spikes.window import Comparison, compared
-from tachograph_analytics.store.home import Home
 
 if TYPE_CHECKING:
     from tachograph_analytics.app.links import Window
@@ -48,16 +47,10 @@ _SILENT: Final = timedelta(minutes=5)  # a window that is cut by more than this 
 
 def page() -> None:
     """Draws the page."""
-    st.title("Where did the money go?")
-    home = Home.default()
-    if not home.wal.is_dir():
-        frame.nothing_yet(home)
+    found = frame.opened("Where did the money go?")
+    if found is None:
         return
-    store = state.store()
-    extent = state.everything(store)
-    if not extent.runs or extent.first is None or extent.last is None:
-        frame.nothing_yet(home)
-        return
+    store, extent = found
     asked = {name: st.query_params.get_all(name) for name in ("only", "not")}
     window = links.window(st.query_params, datetime.now(UTC), filters=asked)
     for complaint in window.complaints:
@@ -67,13 +60,13 @@ def page() -> None:
     filters.draw(window.scope.conditions)
     scope, _ = controls.with_data(store, window, extent)
     dates: tuple[str, ...] = ()
-    if scope is not None:
+    if scope is not None and extent.first is not None and extent.last is not None:
         # Runs of the last minute began before its end.
         end = extent.last.replace(second=0, microsecond=0) + timedelta(minutes=1)
         priced = pricing(store.connection, scope.of_calls())
         _spike(store, compared(store.connection, scope, end), scope, priced, extent.first)
         dates = priced.price_dates
-    frame.foot(extent, dates, home)
+    frame.foot(extent, dates, store.home)
 
 
 def _of_alert(store: state.Store, window: Window) -> Window:
