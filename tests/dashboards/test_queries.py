@@ -17,8 +17,8 @@ def test_a_rate_is_narrowed_by_the_variables_whose_labels_the_metric_has():
 
 
 def test_a_gain_over_the_picked_time_selects_label_values():
-    assert gained(SCOPE, "tachograph.hook.failures", where={"tachograph.hook": ("tool", "run")}) == (
-        'sum(increase(tachograph_hook_failures_total{tachograph_hook=~"tool|run"}[$__range]))'
+    assert gained(SCOPE, "tachograph.internal.errors", where={"tachograph.hook": ("tool", "run")}) == (
+        'sum(increase(tachograph_internal_errors_total{tachograph_hook=~"tool|run"}[$__range]))'
     )
 
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, TraceIdRatioBased
 
-from tachograph.registry.instruments import HOOK_FAILURES
+from tachograph.registry.instruments import INTERNAL_ERRORS
 from tachograph.registry.names import HOOK, SCHEMA_VERSION
 from tachograph.telemetry import guard
 from tachograph.telemetry.batch import SHUTDOWN_S, BatchProcessor
@@ -103,7 +103,7 @@ class Pipeline:
 
     def tally_failures(self) -> Callable[[], None]:
         """Counts each failure of ours as a metric until the returned function is called."""
-        return guard.listen(lambda hook: self.instruments.record(HOOK_FAILURES, 1, {HOOK: hook}))
+        return guard.listen(lambda hook: self.instruments.record(INTERNAL_ERRORS, 1, {HOOK: hook}))
 
     def flush(self, timeout_s: float) -> bool:
         """Sends what is waiting; True when all of it was delivered in time."""
