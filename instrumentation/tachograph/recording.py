@@ -19,6 +19,7 @@ from opentelemetry.trace import StatusCode
 
 from tachograph.registry import names as n
 from tachograph.telemetry import recorder as recorders
+from tachograph.telemetry.attributes import plain, write
 from tachograph.telemetry.guard import failed
 
 if TYPE_CHECKING:
@@ -158,9 +159,8 @@ class Recording:
         if n.ERROR_TYPE in self.attributes:
             # the exception's message may hold content: its type says enough
             span.set_status(StatusCode.ERROR, str(self.attributes[n.ERROR_TYPE]))
-        # What the span began with stays: each write of an attribute costs a lock and a check of its value.
-        later = {name: value for name, value in self.attributes.items() if self._began.get(name) is not value}
-        span.set_attributes({name: value for name, value in later.items() if value is not None})  # pyright: ignore[reportArgumentType] - hooks pass OTel values
+        began = self._began
+        write(span, plain({name: value for name, value in self.attributes.items() if began.get(name) is not value}))
         span.end(end_time=ended)
 
 

@@ -28,6 +28,9 @@ DEPTH: Final = 32  # levels: deeper than any schema of arguments, far from Pytho
 _SETS: tuple[type[Any], ...] = (set, frozenset)
 _COLLECTIONS: tuple[type[Any], ...] = (list, tuple, *_SETS)
 _EXACT = (date, time, timedelta, Decimal, UUID)  # beside strings and numbers: what str() says in full
+_FEW = 16  # parts, and
+_SHORT = 4096  # characters of each: far within the budget
+_NARROW = 1 << 63
 _LONG = 4096  # bits of an integer: beyond, decimal digits take quadratic time and Python refuses 4300 of them
 _PYTHON_CLASS = 1 << 9  # Py_TPFLAGS_HEAPTYPE: other classes may keep state where no attribute shows it
 
@@ -46,8 +49,8 @@ def fingerprint(value: object, key: bytes | None = None) -> str | None:
     if text is None:
         return None
     data = text.encode("utf-8", "surrogatepass")
-    digest = hmac.new(key, data, hashlib.sha256) if key else hashlib.sha256(data)
-    return digest.hexdigest()[:HEX_DIGITS]
+    digest = hmac.digest(key, data, "sha256") if key else hashlib.sha256(data).digest()
+    return digest.hex()[:HEX_DIGITS]
 
 
 def canonical(value: object) -> str | None:
@@ -56,17 +59,35 @@ def canonical(value: object) -> str | None:
     None for a value without a hash.
     """
     try:
-        return _dump(_Walk().plain(value, DEPTH))
+        return _dump(value if _is_flat(value) else _Walk().plain(value, DEPTH))
     except Exception:  # noqa: BLE001 - a host's value may change or fail while it is read: then it has no hash
         return None
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether JSON says a value in full without a walk: most tools are called with a few short texts and numbers."""
+    kind = cast("type[object]", type(value))
+    if kind is dict:
+        return (
+            len(value) <= _FEW
+            and all(type(name) is str and len(name) <= _SHORT for name in value)
+            and all(map(_is_small, value.values()))
+        )
+    return (kind is tuple or kind is list) and len(value) <= _FEW and all(map(_is_small, value))
+
+
+def _is_small(value: Any) -> bool:
+    kind = cast("type[object]", type(value))
+    if kind is str:
+        return len(value) <= _SHORT
+    return -_NARROW < value < _NARROW if kind is int else value is None or kind is bool or kind is float
 
 
 def _short(text: Any) -> str | None:
     return str.__str__(text) if str.__len__(text) <= BYTES else None
 
 
-def _dump(plain: Any) -> str:
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_dump = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 @dataclass(slots=True)

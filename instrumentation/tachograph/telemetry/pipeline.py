@@ -24,7 +24,7 @@ from tachograph.telemetry.exporter import Answer, Exporter, Inner, Tally, warn
 from tachograph.telemetry.metrics import Metrics
 from tachograph.telemetry.otlp import connect_logs, connect_spans, has_credential_provider
 from tachograph.telemetry.outgoing import outgoing_log, outgoing_span
-from tachograph.telemetry.processor import LogTap, SpanTap, log_tap, span_tap
+from tachograph.telemetry.processor import SCOPE, LogTap, SpanTap, log_tap, span_tap
 from tachograph.telemetry.recorder import Clock, Ids, Recorder
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from tachograph.telemetry.audit import AuditLog
     from tachograph.telemetry.endpoint import PrometheusReader, Server
     from tachograph.telemetry.push import PushReader
-
-SCOPE = "tachograph"
 
 _SAMPLER = "OTEL_TRACES_SAMPLER"
 _LEAST_S = 0.1  # what the last push gets when the other signals took all the time

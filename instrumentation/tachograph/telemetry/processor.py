@@ -6,7 +6,7 @@ closed by instrument() and uninstrument().
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from opentelemetry.sdk._logs import LogRecordProcessor
@@ -15,12 +15,15 @@ from typing_extensions import override
 
 from tachograph.registry import names as n
 from tachograph.run import current
+from tachograph.telemetry.attributes import plain, write
 from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import LoggerProvider, ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
+
+SCOPE: Final = "tachograph"  # of our own spans and events
 
 
 class SpanSink(Protocol):
@@ -49,11 +52,12 @@ class SpanTap(SpanProcessor):
     @override
     @guarded("processor", None)
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name == SCOPE:
+            return  # one of ours, which gets them with its own attributes
         run = current() if self.open else None
-        if run is None or n.RUN_ID in (span.attributes or {}):
-            return
-        for name, value in run.common.items():
-            span.set_attribute(name, value)  # pyright: ignore[reportArgumentType] - run.common holds OTel values
+        if run is not None and n.RUN_ID not in (span.attributes or {}):
+            write(span, plain(run.common))
 
     @override
     @guarded("processor", None)

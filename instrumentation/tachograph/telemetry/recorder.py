@@ -15,6 +15,7 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
+from tachograph.telemetry.attributes import emit, plain, write
 from tachograph.telemetry.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ class Recorder:
     release: str | None = None
     track: str | None = None
     _coverage: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    _listed: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     _armed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    _unarmed: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])  # with how many hooks
     _keys: dict[str, int] = field(default_factory=dict[str, int])
     _limits: dict[str, LimiterState] = field(default_factory=dict[str, LimiterState])
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -94,37 +97,46 @@ class Recorder:
 
     def common(self) -> dict[str, object]:
         """The attributes that every span and event carries."""
+        return self.with_common({})
+
+    def with_common(self, attributes: Mapping[str, object]) -> dict[str, object]:
+        """`attributes`, behind those that every span and event carries."""
         run = current()
         if run is not None:
-            return dict(run.common)
+            return {**run.common, **attributes}
         process = {n.GEN_AI_AGENT_NAME: self.default_agent, n.RELEASE_ID: self.release, n.RELEASE_TRACK: self.track}
-        return _kept(process)
+        return {**plain(process), **attributes}
 
     # -- spans and events
     def span(self, name: str, kind: str, attributes: Mapping[str, object], start: int, *, client: bool = False) -> Span:
-        """Starts a span of ours below the current one, with the common attributes on it from the start."""
-        return self.tracer.start_span(
+        """Starts a span of ours below the current one, with the common attributes on it.
+
+        They are on it when it starts if the provider's sampler may want to decide by them.
+        """
+        everything = plain({n.SPAN_KIND: kind, **self.with_common(attributes)})
+        span = self.tracer.start_span(
             name,
             kind=trace.SpanKind.CLIENT if client else trace.SpanKind.INTERNAL,
-            attributes={**self.common(), n.SPAN_KIND: kind, **_kept(attributes)},  # pyright: ignore[reportArgumentType] - hooks pass OTel values
+            attributes=everything if self.sample_rate is None else None,
             start_time=start,
         )
+        if self.sample_rate is not None:
+            write(span, everything)
+        return span
 
     def event(self, name: str, attributes: Mapping[str, object]) -> None:
         """Emits an event: a log record with an event name, correlated by trace and span id."""
         severity = n.EVENT_SEVERITY[name]
-        everything = {**self.common(), n.LOG_RECORD_UID: self.ids() + self.ids(), **_kept(attributes)}
         now = self.clock()
-        self.logger.emit(
-            LogRecord(
-                timestamp=now,
-                observed_timestamp=now,
-                severity_number=SeverityNumber[severity],
-                severity_text=severity,
-                event_name=name,
-                attributes=everything,  # pyright: ignore[reportArgumentType] - hooks pass OTel values
-            )
+        record = LogRecord(
+            timestamp=now,
+            observed_timestamp=now,
+            severity_number=SeverityNumber[severity],
+            severity_text=severity,
+            event_name=name,
         )
+        everything = plain({n.LOG_RECORD_UID: self.ids() + self.ids(), **self.with_common(attributes)})
+        emit(self.logger, record, everything)
 
     # -- coverage and detections
     def cover(self, hook: str, agent: str | None = None) -> None:
@@ -140,21 +152,30 @@ class Recorder:
 
     def hooks(self, agent: str) -> tuple[str, ...]:
         """The hooks known to be installed for an agent, sorted."""
-        return tuple(sorted(self._coverage.get(agent, ())))
-
-    def detect(self, rule: str) -> None:
-        """Counts a detection where it happens; silent where a hook it needs is not installed for the agent."""
-        agent = self.agent()
-        if (agent, rule) not in self._armed and self._sees(agent, rule):
-            self._armed.add((agent, rule))  # hooks are never taken back
-        if (agent, rule) in self._armed:
-            self.metrics.record(instruments.DETECTIONS, 1, {n.GEN_AI_AGENT_NAME: agent, n.DETECTION_RULE: rule})
-
-    def _sees(self, agent: str, rule: str) -> bool:
         known = self._coverage.get(agent, set[str]())
-        return all(
-            need in known or any(hook.startswith(need + ".") for hook in tuple(known)) for need in n.DETECTIONS[rule]
-        )
+        listed = self._listed.get(agent, ())
+        if len(listed) != len(known):  # hooks are never taken back
+            listed = self._listed[agent] = tuple(sorted(known))
+        return listed
+
+    def detect(self, rule: str, agent: str | None = None) -> None:
+        """Counts a detection where it happens; silent where a hook it needs is not installed for the agent."""
+        agent = agent or self.agent()
+        known = len(self._coverage.get(agent, ()))
+        if self._unarmed.get((agent, rule)) == known:
+            return
+        if (agent, rule) not in self._armed and not self._arm(agent, rule):
+            self._unarmed[agent, rule] = known
+            return
+        self.metrics.record(instruments.DETECTIONS, 1, {n.GEN_AI_AGENT_NAME: agent, n.DETECTION_RULE: rule})
+
+    def _arm(self, agent: str, rule: str) -> bool:
+        """Whether every hook that the rule needs is there; that stays so, as hooks are never taken back."""
+        known = tuple(self._coverage.get(agent, ()))
+        if all(need in known or any(hook.startswith(need + ".") for hook in known) for need in n.DETECTIONS[rule]):
+            self._armed.add((agent, rule))
+            return True
+        return False
 
     def executed_before(self, key: str) -> bool:
         """Whether this process executed the idempotency key before; remembers the newest 10,000."""
@@ -169,10 +190,6 @@ class Recorder:
         """The process-wide state of one limiter."""
         with self._lock:
             return self._limits.setdefault(name, LimiterState())
-
-
-def _kept(attributes: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in attributes.items() if value is not None}
 
 
 _active: Recorder | None = None

@@ -1,0 +1,76 @@
+"""Attributes of our own spans and events, written in one go.
+
+Each attribute that is written through the SDK's API is copied under a lock and checked by a walk through abstract base
+classes: a microsecond each, so twenty of them cost as much as the span that carries them. Ours are plain by
+construction, and what a host passed in is looked at here once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk._logs import Logger as SdkLogger
+from opentelemetry.sdk._logs import LogRecordLimits, ReadWriteLogRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry._logs import Logger, LogRecord
+    from opentelemetry.trace import Span
+
+Plain = dict[str, Any]
+
+_SCALARS: Final = frozenset({str, int, float, bool})
+
+
+def plain(attributes: Mapping[str, object]) -> Plain:
+    """The attributes as OpenTelemetry holds them: None left out, lists as tuples, what it does not know as text."""
+    kept: Plain = {}
+    for name, value in attributes.items():
+        kind = type(value)
+        if kind in _SCALARS:
+            kept[name] = value
+        elif value is not None:
+            kept[name] = _sequence(value) if kind is list or kind is tuple else _cleaned(name, value)
+    return kept
+
+
+def _sequence(value: object) -> object:
+    items = tuple(cast("list[object]", value))
+    return items if all(type(item) in _SCALARS for item in items) else _cleaned("list", items)
+
+
+def _cleaned(name: str, value: object) -> object:
+    return BoundedAttributes(attributes={name: value})[name]  # pyright: ignore[reportCallIssue, reportArgumentType] - to be found out here
+
+
+def write(span: Span, attributes: Plain) -> None:
+    """Puts plain attributes on a span; one that is bounded in ways that matter here gets them by the API."""
+    held: object = getattr(span, "_attributes", None)
+    if type(held) is not BoundedAttributes or held.max_value_len is not None:
+        span.set_attributes(attributes)
+        return
+    if held.maxlen is not None and len(held) + len(attributes) > held.maxlen:
+        span.set_attributes(attributes)
+        return
+    with held._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see the module's docstring
+        if not held._immutable:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the span has ended
+            held._dict.update(attributes)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see the module's docstring
+
+
+def emit(logger: Logger, record: LogRecord, attributes: Plain) -> None:
+    """Emits a record, which has no attributes yet, with plain ones; by the API where the logger bounds them."""
+    limits: object = getattr(logger, "_log_record_limits", None)
+    if isinstance(logger, SdkLogger) and isinstance(limits, LogRecordLimits) and _takes(limits, attributes):
+        taken = ReadWriteLogRecord(record, logger.resource, logger.instrumentation_scope, limits)
+        record.attributes = attributes
+        logger.emit(taken)  # pyright: ignore[reportArgumentType] - which it takes, as its source says
+    else:
+        record.attributes = attributes
+        logger.emit(record)
+
+
+def _takes(limits: LogRecordLimits, attributes: Plain) -> bool:
+    most = limits.max_log_record_attributes
+    return limits.max_log_record_attribute_length is None and (most is None or len(attributes) <= most)
