@@ -1,6 +1,6 @@
 """What one hook costs the agent, beside the raw span of the OpenTelemetry SDK that somebody would write instead.
 
-The raw span has ten attributes and goes through the SDK's BatchSpanProcessor to an exporter that does nothing. The
+The raw span has ten attributes, set one by one, and goes through the SDK's BatchSpanProcessor to an exporter that does nothing. The
 hooks write to providers of the same kind, which the application has set, and to metrics that /metrics can read. Rounds
 of all kinds alternate; a figure is the median of its rounds.
 """
@@ -40,6 +40,10 @@ Taken = dict[str, list[float]]  # nanoseconds an operation, one a round
 RAW = "raw SDK span, 10 attributes"
 BARE = "plain function call"
 DECORATED = "decorated no-op"
+SHORT_RESULT, LONG_RESULT = "plain tool, 24 B result", "plain tool, 23 KB result"
+SHORT_HISTORY, LONG_HISTORY = "plain model call, 2 messages", "plain model call, 170 messages"
+BESIDE = {DECORATED: BARE, LONG_RESULT: SHORT_RESULT, LONG_HISTORY: SHORT_HISTORY}  # what a figure is compared with
+STEPS = 25  # of one run: what it remembers of them grows with them
 QUEUE = 2**16  # items: more than a round writes, so that nothing is dropped while the clock runs
 
 TEN = {
@@ -99,11 +103,12 @@ def measure(quick: bool) -> Iterable[Figure]:
     kinds: dict[str, Operation] = {RAW: lambda _: _raw(tracer), BARE: lambda _: _nothing(), **HOOKS}
 
     def settle() -> None:
+        tachograph.flush()
         for provider in (raw, application, events):
             provider.force_flush()
 
     off = _measured(kinds, rounds, settle)
-    tachograph.instrument(service_name="benchmark", metrics_port=0)
+    tachograph.instrument(_desk, service_name="benchmark", metrics_port=0)
     on = _measured(kinds, rounds, settle)
     tachograph.uninstrument()
     return _figures(off, on)
@@ -119,7 +124,7 @@ def _figures(off: Taken, on: Taken) -> Iterator[Figure]:
     for name in (RAW, BARE):
         yield Figure(name, statistics.median([*off[name], *on[name]]), "ns")
     for name in HOOKS:
-        yield Figure(name, statistics.median(on[name]), "ns", RAW)
+        yield Figure(name, statistics.median(on[name]), "ns", RAW if name == DECORATED else BESIDE.get(name, RAW))
     for name in HOOKS:
         yield Figure(f"{name}, off", statistics.median(off[name]), "ns", BARE if name == DECORATED else RAW)
 
@@ -138,28 +143,36 @@ def _measured(kinds: dict[str, Operation], rounds: Rounds, settle: Callable[[], 
 
 def _round(name: str, operation: Operation, operations: int) -> float:
     if name == "run":
-        return _timed(operation, operations)
-    with tachograph.run(workflow="refund", tier=1, tenant="acme", session="session-13"):
-        return _timed(operation, operations)
+        return _timed(operation, range(operations))
+    taken = 0.0
+    for first in range(0, operations, STEPS):
+        with tachograph.run(workflow="refund", tier=1, tenant="acme", session="session-13"):
+            taken += _timed(operation, range(first, first + STEPS))
+    return taken / (operations // STEPS)
 
 
-def _timed(operation: Operation, operations: int) -> float:
+def _timed(operation: Operation, numbers: range) -> float:
     gc.disable()
     began = time.perf_counter_ns()
-    for number in range(operations):
+    for number in numbers:
         operation(number)
     taken = time.perf_counter_ns() - began
     gc.enable()
-    return taken / operations
+    return taken / len(numbers)
 
 
 # -- the kinds: each as an agent would write it
 def _raw(tracer: Tracer) -> None:
-    with tracer.start_as_current_span("execute_tool lookup_booking", attributes=TEN):
-        pass
+    with tracer.start_as_current_span("execute_tool lookup_booking") as span:
+        for name, value in TEN.items():
+            span.set_attribute(name, value)
 
 
 def _nothing() -> None:
+    pass
+
+
+def _drop(_: object) -> None:
     pass
 
 
@@ -255,6 +268,21 @@ def _release(_: int) -> None:
     tachograph.release("airline-13", track="canary")
 
 
+class _Desk:
+    """A plain agent, hooked by the names of its methods."""
+
+    def __init__(self) -> None:
+        self._pages = {"short": "x" * 24, "long": "x" * 23_000}
+
+    def call_tool(self, name: str, page: str) -> str:  # noqa: ARG002 - what a tool is called with
+        return self._pages[page]
+
+    def complete(self, messages: list[dict[str, str]]) -> dict[str, object]:  # noqa: ARG002 - as above
+        return {"model": "gpt-4o", "usage": {"input_tokens": 1711, "output_tokens": 131}}
+
+
+_desk = _Desk()
+_history = [{"role": "user", "content": f"question {number}: " + "where is my refund? " * 17} for number in range(170)]
 _decorated = tachograph.turn()(_nothing)
 
 HOOKS: dict[str, Operation] = {
@@ -278,6 +306,10 @@ HOOKS: dict[str, Operation] = {
     "gate (event)": _gate,
     "release (event)": _release,
     DECORATED: lambda _: _decorated(),
+    SHORT_RESULT: lambda _: _drop(_desk.call_tool("lookup", "short")),
+    LONG_RESULT: lambda _: _drop(_desk.call_tool("lookup", "long")),
+    SHORT_HISTORY: lambda _: _drop(_desk.complete(_history[:2])),
+    LONG_HISTORY: lambda _: _drop(_desk.complete(_history[:])),
 }
 
 if __name__ == "__main__":

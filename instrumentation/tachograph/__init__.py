@@ -18,6 +18,7 @@ from tachograph.patterns.degraded import degraded
 from tachograph.patterns.evidence import evidence
 from tachograph.patterns.limiter import limiter
 from tachograph.patterns.llm import llm_call
+from tachograph.patterns.policy import policy
 from tachograph.patterns.release import evaluation, gate, release
 from tachograph.patterns.routing import combine, delegate, plan, route
 from tachograph.patterns.run import run, turn
@@ -41,6 +42,7 @@ __all__ = [
     "limiter",
     "llm_call",
     "plan",
+    "policy",
     "release",
     "retry",
     "route",

@@ -6,23 +6,32 @@ import math
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tachograph.errors import UsageError
+from tachograph.telemetry.identity import name as redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tachograph.telemetry.analyzer import Analyzer
+
 MetricsMode = Literal["prometheus", "otlp", "none"]
 BaggageMode = Literal["on", "send", "off"]
+OtlpProtocol = Literal["http/protobuf", "grpc"]
+Capture = Literal["off", "redacted", "full"]
 
 OTLP_ENDPOINT = "http://127.0.0.1:4318"
+AUDIT_DIR = "TACHOGRAPH_AUDIT_DIR"
 METRICS_PORT = 9464  # the port that OpenTelemetry gives to the Prometheus exporter
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _MODES: tuple[MetricsMode, ...] = ("prometheus", "otlp", "none")
 _BAGGAGE: tuple[BaggageMode, ...] = ("on", "send", "off")
+_PROTOCOLS: tuple[OtlpProtocol, ...] = ("http/protobuf", "grpc")
+_CAPTURES: tuple[Capture, ...] = ("off", "redacted", "full")
 _PORT = re.compile(r"[0-9]{1,5}")
 _USERINFO = re.compile(r"//[^/?#]*@")
 
@@ -38,14 +47,21 @@ class Config:
     endpoint: str
     endpoint_given: bool
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    protocol: OtlpProtocol | None = None
     metrics: MetricsMode = "prometheus"
     metrics_host: str = "127.0.0.1"
     metrics_port: int = METRICS_PORT
     metrics_token: str | None = None
-    content: bool = False
+    metrics_dir: str | None = None
+    sample_rate: float | None = None
+    sampling_file: str | None = None
+    capture: Capture = "off"
+    analyzer: Analyzer | None = None
     log_ids: bool = True
     baggage: BaggageMode = "send"
     hash_key: bytes | None = None
+    audit_dir: Path | None = None
+    audit_key: bytes | None = None
     tenant_hashed: bool = False
     patience_s: float = 60.0
     disabled: bool = False
@@ -53,8 +69,8 @@ class Config:
 
     @property
     def shown_endpoint(self) -> str:
-        """The endpoint as it may be printed: without user and password."""
-        return _USERINFO.sub("//", self.endpoint)
+        """The endpoint as it may be printed: without user, password and query."""
+        return _USERINFO.sub("//", self.endpoint).partition("?")[0]
 
 
 def read(
@@ -62,10 +78,14 @@ def read(
     service_name: str | None = None,
     endpoint: str | None = None,
     headers: Mapping[str, str] | None = None,
+    protocol: OtlpProtocol | None = None,
     metrics: MetricsMode | None = None,
     metrics_port: int | None = None,
-    content: bool | None = None,
+    sample_rate: float | None = None,
+    capture: Capture | None = None,
+    analyzer: Analyzer | None = None,
     log_ids: bool | None = None,
+    audit_dir: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Config:
     """The configuration; raises UsageError for a setting of tachograph's own that cannot be meant.
@@ -77,23 +97,40 @@ def read(
     notes: list[str] = []
     key = given.get("TACHOGRAPH_HASH_KEY")
     return Config(
-        service_name=service_name or given.get("OTEL_SERVICE_NAME") or _resource_name(given) or "agent",
+        service_name=redacted(service_name or given.get("OTEL_SERVICE_NAME") or _resource_name(given) or "agent"),
         endpoint=(_url(endpoint) or given.get("OTEL_EXPORTER_OTLP_ENDPOINT") or OTLP_ENDPOINT).rstrip("/"),
         endpoint_given=endpoint is not None,
         headers=dict(headers or {}),
-        metrics=metrics or _mode(given, notes),
+        protocol=_protocol(protocol),
+        metrics=_asked(metrics) or _mode(given, notes),
         metrics_host=given.get("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1"),
         metrics_port=metrics_port if metrics_port is not None else _port(given, notes),
         metrics_token=given.get("TACHOGRAPH_TOKEN"),
-        content=content if content is not None else given.get("TACHOGRAPH_CONTENT", "").lower() in _TRUE,
+        metrics_dir=given.get("TACHOGRAPH_METRICS_DIR"),
+        sample_rate=_share("sample_rate", sample_rate, given, "TACHOGRAPH_SAMPLE_RATE"),
+        sampling_file=given.get("TACHOGRAPH_SAMPLING_FILE"),
+        capture=_capture(capture, given),
+        analyzer=analyzer if analyzer is not None else _presidio(given),
         log_ids=log_ids if log_ids is not None else _switch(given, "TACHOGRAPH_LOG_IDS"),
         baggage=_baggage(given),
         hash_key=key.encode() if key else None,
+        audit_dir=_folder(audit_dir or given.get(AUDIT_DIR)),
+        audit_key=audit_key(given),
         tenant_hashed=_tenant_hashed(given),
         patience_s=_seconds(given, "TACHOGRAPH_PATIENCE", 60.0),
         disabled=given.get("OTEL_SDK_DISABLED", "").lower() == "true",
         notes=tuple(notes),
     )
+
+
+def audit_key(given: Mapping[str, str]) -> bytes | None:
+    """What keys the chain of audit entries: a key of its own, or that of the hashes; None where there is neither."""
+    key = given.get("TACHOGRAPH_AUDIT_KEY") or given.get("TACHOGRAPH_HASH_KEY")
+    return key.encode() if key else None
+
+
+def _folder(path: str | os.PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path).expanduser().absolute()
 
 
 def _url(endpoint: str | None) -> str | None:
@@ -102,9 +139,21 @@ def _url(endpoint: str | None) -> str | None:
     return endpoint
 
 
+def _protocol(protocol: OtlpProtocol | None) -> OtlpProtocol | None:
+    if protocol is not None and protocol not in _PROTOCOLS:
+        raise UsageError(f"protocol={protocol!r} is none that tachograph speaks; it can be {' or '.join(_PROTOCOLS)}.")
+    return protocol
+
+
 def _resource_name(given: Mapping[str, str]) -> str | None:
     pairs = (pair.partition("=") for pair in given.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
     return next((value.strip() for name, _, value in pairs if name.strip() == "service.name"), None)
+
+
+def _asked(metrics: MetricsMode | None) -> MetricsMode | None:
+    if metrics is not None and metrics not in _MODES:
+        raise UsageError(f"metrics={metrics!r} is not known; it can be {', '.join(_MODES[:-1])} or {_MODES[-1]}.")
+    return metrics
 
 
 def _mode(given: Mapping[str, str], notes: list[str]) -> MetricsMode:
@@ -127,8 +176,26 @@ def _port(given: Mapping[str, str], notes: list[str]) -> int:
     return METRICS_PORT
 
 
-def _switch(given: Mapping[str, str], name: str) -> bool:
-    text = given.get(name, "on").strip().lower()
+def _capture(argument: str | None, given: Mapping[str, str]) -> Capture:
+    name, text = "TACHOGRAPH_CAPTURE", given.get("TACHOGRAPH_CAPTURE", "off").strip().lower()
+    if argument is not None:
+        name, text = "capture", argument
+    for level in _CAPTURES:
+        if level == text:
+            return level
+    raise UsageError(f"{name} is {text!r}; content can be {', '.join(_CAPTURES[:-1])} or {_CAPTURES[-1]}.")
+
+
+def _presidio(given: Mapping[str, str]) -> Analyzer | None:
+    if not _switch(given, "TACHOGRAPH_PRESIDIO", "off"):
+        return None
+    from tachograph.telemetry.analyzer import Presidio
+
+    return Presidio()
+
+
+def _switch(given: Mapping[str, str], name: str, default: str = "on") -> bool:
+    text = given.get(name, default).strip().lower()
     if text not in _TRUE | _FALSE:
         raise UsageError(f"{name} is {given[name]!r}; it can be on or off.")
     return text in _TRUE
@@ -149,6 +216,20 @@ def _tenant_hashed(given: Mapping[str, str]) -> bool:
     if text == "hashed" and "TACHOGRAPH_HASH_KEY" not in given:
         raise UsageError("TACHOGRAPH_TENANT is hashed and there is no key: set TACHOGRAPH_HASH_KEY to a secret.")
     return text == "hashed"
+
+
+def _share(argument: str, value: float | None, given: Mapping[str, str], name: str) -> float | None:
+    """A share from 0 to 1, None where neither the argument nor the variable is given."""
+    said: object = given.get(name) if value is None else value
+    if said is None:
+        return None
+    try:
+        share = float(said)  # pyright: ignore[reportArgumentType] - what is no number is found out here
+    except (TypeError, ValueError):
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise UsageError(f"{name if value is None else argument} is {said!r}; it can be a share from 0 to 1.")
+    return share
 
 
 def _seconds(given: Mapping[str, str], name: str, default: float) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from typing_extensions import override
+
 from tachograph.recording import Recording, begin, finalizing, finish
 from tachograph.telemetry import recorder as recorders
 from tachograph.telemetry.guard import failed
@@ -23,6 +25,17 @@ class Inert(Recording):
 
     id = call_id = None
     tool = ""
+
+    def __init__(self) -> None:
+        """Nothing is noted."""
+
+    @override
+    def begin(self) -> None:
+        """Nothing begins."""
+
+    @override
+    def finish(self, error: BaseException | None, ended: int | None = None) -> None:
+        """Nothing ends."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         if name.startswith("__"):
@@ -48,7 +61,9 @@ class Hook(Generic[R]):
         begin(recording)
         self._open[id(recording)] = recording
         if not finalizing():
-            _entered.set((*(each for each in _entered.get() if each[0].is_inside(each[1])), (self, recording)))
+            entered = _entered.get()
+            still = [each for each in entered if each[0].is_inside(each[1])] if entered else ()
+            _entered.set((*still, (self, recording)))
         return recording
 
     def __exit__(

@@ -6,24 +6,30 @@ import logging
 import threading
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tachograph.config import MetricsMode, read
+from tachograph.config import Capture, MetricsMode, OtlpProtocol, read
 from tachograph.errors import UsageError
 from tachograph.registry.names import HOOKS
 from tachograph.telemetry.guard import failed, guarded
 from tachograph.telemetry.recorder import Clock, Ids, Recorder, activate, random_id
+from tachograph.telemetry.redaction import Redaction, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
+    from pathlib import Path
     from types import ModuleType
 
-    from tachograph.plain.install import Adoption, Hooked, Installation, Skipped
-    from tachograph.telemetry.audit import AuditLog
+    from tachograph.audit.writer import AuditLog
+    from tachograph.config import Config
+    from tachograph.plain.install import Adoption, Hooked, Skipped
+    from tachograph.telemetry.analyzer import Analyzer
     from tachograph.telemetry.pipeline import Pipeline
     from tachograph.telemetry.processor import SpanSink
 
 _log = logging.getLogger("tachograph")
+_PRINTED = Redaction(max_length=1 << 20)  # a report is printed in full, and may be put into a log
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Report:
     hooks: tuple[str, ...] = ()
     already: bool = False
 
+    @guarded("instrument", "tachograph: the report cannot be shown")
     def __str__(self) -> str:
         lines = [f"tachograph: {self.agent}: {len(self.hooked)} hooked, {len(self.skipped)} skipped"]
         lines += [f"  + {h.where}.{h.name} as {h.hook} (by {h.by})" for h in self.hooked]
@@ -49,7 +56,7 @@ class Report:
         if self.unrecognised:
             names = ", ".join(self.unrecognised)
             lines.append(f"  ? not recognised, so not recorded: {names} (mapping={{own name: convention name}} says)")
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        return redact("\n".join([*lines, *(f"  {note}" for note in self.notes)]), _PRINTED).text
 
 
 @dataclass(slots=True)
@@ -59,7 +66,6 @@ class _Installed:
     report: Report
     recorder: Recorder
     pipeline: Pipeline
-    plain: Installation | None
     undo: tuple[Callable[[], None], ...]
     adoption: Adoption | None = None
 
@@ -89,12 +95,16 @@ def instrument(
     service_name: str | None = None,
     endpoint: str | None = None,
     headers: Mapping[str, str] | None = None,
+    protocol: OtlpProtocol | None = None,
     expects: Iterable[str] = (),
     metrics: MetricsMode | None = None,
     metrics_port: int | None = None,
-    content: bool | None = None,
+    sample_rate: float | None = None,
+    capture: Capture | None = None,
+    analyzer: Analyzer | None = None,
     log_ids: bool | None = None,
     audit_log: AuditLog | None = None,
+    audit_dir: str | PathLike[str] | None = None,
     clock: Clock | None = None,
     ids: Ids = random_id,
 ) -> Report:
@@ -102,59 +112,114 @@ def instrument(
 
     `target` is a module, class, instance or list of a plain Python agent, hooked by naming convention; `mapping`
     names its functions where they are called otherwise: {own name: convention name}. `service_name` is the agent's
-    name. `endpoint` is an OTLP/HTTP base URL (default OTEL_EXPORTER_OTLP_ENDPOINT, then http://127.0.0.1:4318).
+    name. `endpoint` is an OTLP base URL (default OTEL_EXPORTER_OTLP_ENDPOINT, then http://127.0.0.1:4318), `protocol`
+    http/protobuf or grpc (default OTEL_EXPORTER_OTLP_PROTOCOL, then http/protobuf).
     `expects` names hooks that the agent is supposed to run through: one that never does is then a finding, not "not
-    instrumented". `metrics` is prometheus (/metrics on `metrics_port`, default 9464), otlp or none. `content` turns
-    redacted content on. `log_ids=False` leaves the host's log records as they are. `audit_log` also gets every audit
-    entry. Providers that the application has set are used.
+    instrumented". `metrics` is prometheus (/metrics on `metrics_port`, default 9464), otlp or none. `sample_rate`
+    is the share of traces that leave beside those with something notable in them (default 1). `capture` says whether
+    content is recorded: off, redacted or full; `analyzer`, Presidio's say, finds names and addresses in what leaves.
+    `log_ids=False` leaves the host's log records as they are. `audit_log` also gets every audit entry; `audit_dir` is
+    the folder of a file in which they are chained. Providers that the application has set are used.
 
     Raises UsageError for a setting or mapping that cannot be meant; nothing else. A second call is a no-op.
     """
-    global _installed  # noqa: PLW0603 - one process is instrumented once
-    expects = _known(expects)
-    config = read(
-        service_name=service_name,
-        endpoint=endpoint,
-        headers=headers,
-        metrics=metrics,
-        metrics_port=metrics_port,
-        content=content,
-        log_ids=log_ids,
-    )
-    with _lock:
-        if _installed is not None:
-            return replace(_installed.extended(), already=True)
-        if config.disabled:
-            return Report(config.service_name, notes=("OTEL_SDK_DISABLED is set: nothing is recorded.",))
-        from tachograph.plain.install import Adoption, install
-        from tachograph.telemetry.correlation import correlate
-        from tachograph.telemetry.pipeline import connect
-        from tachograph.telemetry.threads import carry
-
-        adoption = Adoption(mapping) if target is None else None
-        plain = install(target, mapping) if target is not None else None
-        try:
-            pipeline = connect(config)
-        except BaseException:
-            if plain is not None:
-                plain.undo()
-            raise
-        recorder = pipeline.recorder(config, clock=clock, ids=ids, audit_log=audit_log)
-        for hook in ("export", "processor", "instrument", "audit", *expects, *(plain.hooks if plain else ())):
-            recorder.cover(hook, config.service_name)
-        undo = (pipeline.tally_failures(), *((correlate(),) if config.log_ids else ()), carry())
-        activate(recorder)
-        notes = (*pipeline.notes, *_framework_notes(frameworks))
-        report = Report(
-            config.service_name,
-            plain.hooked if plain else (),
-            plain.skipped if plain else (),
-            plain.unrecognised if plain else (),
-            notes,
-            recorder.hooks(config.service_name),
+    agent = service_name or "agent"
+    undo: list[Callable[[], None]] = []
+    try:
+        expects = _known(expects)
+        config = read(
+            service_name=service_name,
+            endpoint=endpoint,
+            headers=headers,
+            protocol=protocol,
+            metrics=metrics,
+            metrics_port=metrics_port,
+            sample_rate=sample_rate,
+            capture=capture,
+            analyzer=analyzer,
+            log_ids=log_ids,
+            audit_dir=audit_dir,
         )
-        _installed = _Installed(report, recorder, pipeline, plain, undo, adoption)
+        agent = config.service_name
+        with _lock:
+            if _installed is not None:
+                return replace(_installed.extended(), already=True)
+            if config.disabled:
+                return Report(agent, notes=("OTEL_SDK_DISABLED is set: nothing is recorded.",))
+            return _begin(
+                config,
+                target,
+                mapping,
+                undo,
+                expects=expects,
+                frameworks=frameworks,
+                clock=clock,
+                ids=ids,
+                audit_log=audit_log,
+            )
+    except BaseException as error:
+        _take_back(undo)
+        if isinstance(error, UsageError) or not isinstance(error, Exception):
+            raise
+        failed("instrument", error)
+        return Report(agent, notes=(f"nothing is recorded: {type(error).__name__}: {error}",))
+
+
+def _begin(
+    config: Config,
+    target: object,
+    mapping: Mapping[str, str] | None,
+    undo: list[Callable[[], None]],
+    *,
+    expects: Iterable[str],
+    frameworks: Iterable[str] | None,
+    clock: Clock | None,
+    ids: Ids,
+    audit_log: AuditLog | None,
+) -> Report:
+    """Does what instrument() says; `undo` gets what takes each step back, also when a later one fails."""
+    global _installed  # noqa: PLW0603 - one process is instrumented once
+    from tachograph.plain.install import Adoption, install
+    from tachograph.telemetry.correlation import correlate
+    from tachograph.telemetry.threads import carry
+
+    adoption = Adoption(mapping) if target is None else None
+    plain = install(target, mapping) if target is not None else None
+    if plain is not None:
+        undo.append(plain.undo)
+    if adoption is not None:
+        undo.append(lambda: adoption.installation.undo())  # noqa: PLW0108 - what it will have done by then
+    from tachograph.telemetry.pipeline import connect  # here: the SDK reads some of OTEL_* as it is imported
+
+    pipeline = connect(config)
+    undo.insert(0, pipeline.close)  # the last to be undone: it tells what failed until then
+    recorder = pipeline.recorder(config, clock=clock, ids=ids, audit_log=audit_log)
+    for hook in ("export", "processor", "instrument", "audit", *expects, *(plain.hooks if plain else ())):
+        recorder.cover(hook, config.service_name)
+    undo.append(pipeline.tally_failures())
+    if config.log_ids:
+        undo.append(correlate())
+    undo.append(carry())
+    notes = (*pipeline.notes, *_audit_notes(config.audit_dir), *_framework_notes(frameworks))
+    report = Report(
+        config.service_name,
+        plain.hooked if plain else (),
+        plain.skipped if plain else (),
+        plain.unrecognised if plain else (),
+        notes,
+        recorder.hooks(config.service_name),
+    )
+    _installed = _Installed(report, recorder, pipeline, tuple(undo), adoption)
+    activate(recorder)
     return report
+
+
+def _take_back(undo: Sequence[Callable[[], None]]) -> None:
+    for step in reversed(undo):
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the next thing is undone whatever happens to this one
+            failed("instrument", error)
 
 
 @guarded("instrument", None)
@@ -171,11 +236,13 @@ def adopt(module: ModuleType, name: str) -> None:
         installed.recorder.cover(hook, agent)
 
 
+@guarded("instrument", cast("Report | None", None))
 def report() -> Report | None:
     """The report of instrument() with what was adopted since; None where nothing is recorded."""
     return None if _installed is None else _installed.extended()
 
 
+@guarded("instrument", None)
 def watch(sink: SpanSink) -> None:
     """Hands every span that ends in this process to `sink` too, until uninstrument()."""
     if _installed is not None:
@@ -190,6 +257,14 @@ def _known(expects: Iterable[str]) -> tuple[str, ...]:
             near = ", ".join(get_close_matches(hook, HOOKS, n=3)) or ", ".join(HOOKS)
             raise UsageError(f"expects={hook!r} is no hook of tachograph; did you mean {near}?")
     return wanted
+
+
+def _audit_notes(folder: Path | None) -> tuple[str, ...]:
+    if folder is None:
+        return ()
+    from tachograph.audit.file import prepare
+
+    return (prepare(folder),)
 
 
 def _framework_notes(frameworks: Iterable[str] | None) -> tuple[str, ...]:
@@ -209,16 +284,7 @@ def uninstrument() -> None:
     if installed is None:
         return
     activate(None)
-    for step in (
-        *(() if installed.plain is None else (installed.plain.undo,)),
-        *(() if installed.adoption is None else (installed.adoption.installation.undo,)),
-        *installed.undo,
-        installed.pipeline.close,
-    ):
-        try:
-            step()
-        except Exception as error:  # noqa: BLE001 - the next thing is undone whatever happens to this one
-            failed("instrument", error)
+    _take_back(installed.undo)
 
 
 def flush(timeout_s: float = 10.0) -> bool:
@@ -233,6 +299,7 @@ def flush(timeout_s: float = 10.0) -> bool:
         return False
 
 
+@guarded("instrument", b"")
 def exposition() -> bytes:
     """The process's /metrics in the text format; empty where no such endpoint was asked for."""
     installed = _installed

@@ -39,9 +39,10 @@ class Intents:
         if named is not None:
             found = next((intent for intent in waiting if intent.call_id == named), None)
         else:
-            alike = [intent for intent in reversed(waiting) if intent.may_be(asker, arguments)]
-            found = next((i for i in alike if arguments is not None and i.arguments == arguments), None)
-            found = found or next(iter(alike), None)
+            alike = (intent for intent in reversed(waiting) if intent.may_be(asker, arguments))
+            found = next(alike, None)
+            if found is not None and found.arguments is None and arguments is not None:
+                found = next((intent for intent in alike if intent.arguments == arguments), found)
         if found is None:
             found = Intent(named or fresh, arguments)
             waiting.append(found)
@@ -63,6 +64,14 @@ class Intents:
             return fresh
         waiting.remove(found)
         return found.call_id
+
+    def waiting(self) -> list[tuple[str, Intent]]:
+        """All calls that were looked at and have not started, with their tool, in the order of asking for each."""
+        return [(tool, intent) for tool, intents in tuple(self._waiting.items()) for intent in tuple(intents)]
+
+    def expect(self, tool: str, intent: Intent) -> None:
+        """Takes over a call that an earlier part of the run looked at."""
+        self._waiting.setdefault(tool, []).append(intent)
 
     def drop(self, tool: str, call_id: str) -> None:
         """Forgets an intended call: it runs, or it was denied and will not."""

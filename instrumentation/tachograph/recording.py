@@ -18,6 +18,7 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
 from tachograph.registry import names as n
+from tachograph.telemetry import event_loop
 from tachograph.telemetry import recorder as recorders
 from tachograph.telemetry.attributes import plain, write
 from tachograph.telemetry.guard import failed
@@ -55,7 +56,7 @@ class Recording:
         self.recorder: Recorder | None = None
         self.span: Span | None = None
         self.started = 0
-        self._began: dict[str, object] = {}
+        self._common: dict[str, object] = {}  # what every span of the run carries, as of this one's beginning
         self._values: list[Var] = []
         self.variables: Variables | None = None  # a context in which the step is current
         self.left = True
@@ -96,9 +97,10 @@ class Recording:
         recorder.cover(self.hook)
         self.opened(recorder)
         if self.kind is not None:
-            self._began = dict(self.attributes)
-            self.span = recorder.span(self.name(), self.kind, self._began, self.started, client=self.client)
+            self._common = recorder.with_common({n.SPAN_KIND: self.kind})
+            self.span = recorder.span(self.name(), self.started, self.client, self._common, self.attributes)
         self.attach()
+        event_loop.watch(recorder)
 
     def carry(self, variable: ContextVar[Any], value: object) -> None:
         """Makes `value` current in `variable` while the host's code of this step runs."""
@@ -106,14 +108,15 @@ class Recording:
 
     def attach(self) -> None:
         """Makes the step current in this thread or task."""
-        if self.span is None and not self._values:
-            return
+        if self.recorder is None or (self.span is None and not self._values):
+            return  # it failed to begin, so nobody will leave it; or there is nothing to be current
         self.left = False
         frame: Frame = []
         context = None if self.span is None else otel_context.attach(self.surroundings(self.span))
         self._frames.append((frame, context))
-        for variable, value in (*self._values, (_step, self)):
+        for variable, value in self._values:
             frame.append((variable, variable.set(value)))
+        frame.append((_step, _step.set(self)))
 
     def detach(self) -> None:
         """Makes current again what was so before, once the steps that were opened later are left too.
@@ -154,13 +157,13 @@ class Recording:
                 self._end_span(self.span, error, ended)
 
     def _end_span(self, span: Span, error: BaseException | None, ended: int) -> None:
+        attributes = self.attributes
         if error is not None and not isinstance(error, CANCELLED):
-            self.attributes.setdefault(n.ERROR_TYPE, type(error).__qualname__)
-        if n.ERROR_TYPE in self.attributes:
+            attributes.setdefault(n.ERROR_TYPE, type(error).__qualname__)
+        if n.ERROR_TYPE in attributes:
             # the exception's message may hold content: its type says enough
-            span.set_status(StatusCode.ERROR, str(self.attributes[n.ERROR_TYPE]))
-        began = self._began
-        write(span, plain({name: value for name, value in self.attributes.items() if began.get(name) is not value}))
+            span.set_status(StatusCode.ERROR, str(attributes[n.ERROR_TYPE]))
+        write(span, plain(self._common, attributes))
         span.end(end_time=ended)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tachograph.intent import Intents
+from tachograph.intent import Intent, Intents
+from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
     from tachograph.patterns.tool import ToolCall
 
 _CALLS = 10_000  # bound of memory: tool calls, documents and arguments that one run remembers
+_REQUESTS = 1_000  # bound of memory: requests for approval that one run remembers, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +24,48 @@ class Approved:
     arguments_hash: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request for approval, as far as the run knows it.
+
+    `requested_at` is in seconds since 1970, `span` the trace and span id of where it was last spoken of, `approvers`
+    who has approved so far. `open` says that somebody has still to speak, `earlier` that it comes from a part of the
+    run before this one.
+    """
+
+    id: str
+    tool: str
+    tier: int
+    mode: str
+    status: str
+    call_id: str | None
+    arguments_hash: str | None
+    requested_at: float
+    span: tuple[int, int]
+    approvers: tuple[str, ...] = ()
+    open: bool = True
+    earlier: bool = False
+
+    def is_about(self, tool: str, call_id: str | None, arguments_hash: str | None) -> bool:
+        """Whether a question that does not name its request can be this one, which an earlier part left open."""
+        same_call = call_id in {None, self.call_id}
+        same_arguments = None in {arguments_hash, self.arguments_hash} or arguments_hash == self.arguments_hash
+        return self.open and self.earlier and self.tool == tool and same_call and same_arguments
+
+
 @dataclass(slots=True)
 class RunContext:
     """What the hooks of one run share; it lives as long as the run's span.
 
     `common` holds the attributes that every span and event of the run carries. `tokens` counts input and output
     tokens, `cost` US dollars of the priced calls, `unpriced` the calls without a price. `hits` are the budgets (type,
-    scope) that were hit, and whether a degraded mode was entered since; `denied` the guardrails by call that denied it
-    last; `prompted` and `enforced` the places (stage, call before a tool) of checkpoints in prompts and of all others.
-    `resumed` says that an earlier part of the run, or its caller's, saw what this part cannot know.
+    scope) that were hit, and whether a degraded mode was entered since; `stopped` is the stop reason of the last one
+    that the agent did not pass by; `denied` the guardrails by call that denied it last; `prompted` and `enforced` the
+    places (stage, call before a tool) of checkpoints in prompts and of all others; `valid` the tools whose arguments
+    for the next call were found valid.
+    `left` says that an earlier part of the run left requests for approval open.
+    `resumed` says that an earlier part of the run, or its caller's, saw what this part cannot know; `partial` that
+    there was one for certain, so that no sum of this part is the run's. `started` is in nanoseconds since 1970.
     """
 
     id: str
@@ -46,17 +80,24 @@ class RunContext:
     cost: float = 0.0
     unpriced: int = 0
     degraded: bool = False
+    stopped: str | None = None
     hits: dict[tuple[str, str], bool] = field(default_factory=dict[tuple[str, str], bool])
     checked: set[str] = field(default_factory=set[str])
     denied: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     approvals: dict[str, list[Approved]] = field(default_factory=dict[str, list[Approved]])
     call_ids: set[str] = field(default_factory=set[str])
     documents: set[str] = field(default_factory=set[str])
-    repeats: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    repeats: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     prompted: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     enforced: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     authorized: dict[str, str] = field(default_factory=dict[str, str])
+    valid: set[str] = field(default_factory=set[str])
+    requests: dict[str, Request] = field(default_factory=dict[str, Request])
+    left: bool = False
+    granted: bool = False
+    started: int = 0
     resumed: bool = False
+    partial: bool = False
     ended: bool = False
     _intents: Intents = field(default_factory=Intents)
 
@@ -73,6 +114,34 @@ class RunContext:
     def claim_call(self, tool: str, fresh: str, named: str | None = None, arguments: str | None = None) -> str:
         """The id of the call that starts now; see `Intents.claim`."""
         return self._intents.claim(tool, fresh, named, arguments)
+
+    def waiting_calls(self) -> list[tuple[str, Intent]]:
+        """The calls that were looked at and have not started, with their tool."""
+        return self._intents.waiting()
+
+    def expect_call(self, tool: str, intent: Intent) -> None:
+        """Takes over a call that an earlier part of the run looked at."""
+        self._intents.expect(tool, intent)
+
+    def request(self, named: str | None, tool: str, call_id: str | None, arguments: str | None) -> Request | None:
+        """The request for approval that is spoken of again: the one it names, else one that an earlier part left."""
+        if named is not None:
+            return self.requests.get(named)
+        if not self.left:
+            return None
+        return next((r for r in self.requests.values() if r.is_about(tool, call_id, arguments)), None)
+
+    def note_request(self, request: Request) -> None:
+        """Notes what became of a request so far."""
+        if len(self.requests) >= _REQUESTS and request.id not in self.requests:
+            del self.requests[next(iter(self.requests))]
+        self.requests[request.id] = request
+        self.left = self.left or (request.earlier and request.open)
+
+    def turned_down(self) -> str | None:
+        """The status of the last request that somebody or a clock turned down; None where any was granted."""
+        negative = [r.status for r in self.requests.values() if r.status in {"rejected", "expired"}]
+        return negative[-1] if negative and not self.granted else None
 
     def drop_call(self, tool: str, call_id: str) -> None:
         """Forgets an intended call: it was denied and will not run."""
@@ -100,9 +169,11 @@ class RunContext:
 
     def repeated(self, tool: str, arguments_hash: str) -> int:
         """How often the run called `tool` with these arguments, this time included."""
-        if len(self.repeats) < _CALLS:
-            self.repeats[tool, arguments_hash] += 1
-        return self.repeats[tool, arguments_hash]
+        known = tool, arguments_hash
+        times = self.repeats.get(known, 0)
+        if times or len(self.repeats) < _CALLS:
+            times = self.repeats[known] = times + 1
+        return times
 
 
 RUNNING: ContextVar[RunContext | None] = ContextVar("tachograph_run", default=None)
@@ -120,6 +191,7 @@ def current_tool() -> ToolCall | None:
     return CALLING.get()
 
 
+@guarded("run", cast("str | None", None))
 def run_id() -> str | None:
     """The current run's id, to be put in the host's own records; None outside a run."""
     run = current()

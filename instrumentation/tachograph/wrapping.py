@@ -13,7 +13,7 @@ import functools
 import inspect
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from tachograph.recording import Recording, begin, enter, finish, leave, observe
 from tachograph.telemetry import recorder as recorders
@@ -22,6 +22,8 @@ from tachograph.telemetry.guard import failed
 F = TypeVar("F", bound=Callable[..., Any])
 
 MARKER = "__tachograph_hook__"  # on each wrapper of ours: a second instrument() leaves it alone
+
+_INERT: Final = Recording()  # nothing is recorded: it never begins, so it is nobody's and everybody's
 
 
 def wrap(function: F, make: Callable[[], Recording]) -> F:
@@ -145,7 +147,7 @@ def _coroutine(function: Callable[..., Any], make: Callable[[], Recording]) -> C
 
 def _generator(function: Callable[..., Any], make: Callable[[], Recording]) -> Callable[..., Generator[Any, Any, Any]]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        recording = _opened(function, make, args, kwargs) or Recording()  # inert: one loop serves both cases
+        recording = _opened(function, make, args, kwargs) or _INERT  # one loop serves both cases
         try:
             inner = function(*args, **kwargs)
             step: Callable[[], Any] = functools.partial(next, inner)
@@ -173,7 +175,7 @@ def _generator(function: Callable[..., Any], make: Callable[[], Recording]) -> C
 
 def _async_generator(function: Callable[..., Any], make: Callable[[], Recording]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        recording = _opened(function, make, args, kwargs) or Recording()  # inert: one loop serves both cases
+        recording = _opened(function, make, args, kwargs) or _INERT  # one loop serves both cases
         try:
             inner = function(*args, **kwargs)
             step: Callable[[], Awaitable[Any]] = inner.__anext__

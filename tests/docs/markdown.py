@@ -15,7 +15,7 @@ _FENCE = re.compile(r"^```(?P<info>.*)\n(?P<code>(?:.*\n)*?)```$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _INLINE = re.compile(r"`[^`\n]*`")
-_FOREIGN = {".venv", "node_modules", ".git"}  # folders whose pages are not ours
+_FOREIGN = {".venv", "node_modules", ".git", ".pytest_cache"}  # folders whose pages are not ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,14 @@ def blocks(page: Path, language: str) -> list[Block]:
     text = page.read_text("utf-8")
     found = [Block(m["info"], m["code"], text.count("\n", 0, m.start("code")) + 1) for m in _FENCE.finditer(text)]
     return [block for block in found if block.info.split(" ")[0] == language]
+
+
+def shown_after(page: Path, block: Block) -> str | None:
+    """What stands in the fence right behind a block, if that is one of plain text: the output that the page shows."""
+    text = page.read_text("utf-8").splitlines(keepends=True)
+    behind = "".join(text[block.line - 1 + block.code.count("\n") + 1 :])
+    found = re.match(r"\n*```text\n((?:.*\n)*?)```$", behind, re.MULTILINE)
+    return found[1] if found else None
 
 
 def links(page: Path) -> list[str]:

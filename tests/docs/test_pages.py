@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import tomllib
 from importlib.metadata import entry_points
@@ -11,16 +12,20 @@ from typing import TYPE_CHECKING
 import pytest
 from docs.markdown import DOCS, HOOKS, PATTERNS, ROOT, anchors, links, name, page_of, pages
 
+import pytest_tachograph
 import tachograph
 from tachograph.plain.convention import CACHE_METHODS, NAMES
 from tachograph.plain.degradations import PREFIXES
 from tachograph.recording import Recording
 from tachograph.registry import load
+from tachograph.testing import Recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 REGISTRY = load()
+TESTING = DOCS / "testing.md"
+BOARDS = sorted((ROOT / "dashboards/tachograph_dashboards/generated").glob("*.json"))
 ALERTS = tomllib.loads((ROOT / "alerts/tachograph_alerts/alerts.toml").read_text("utf-8"))["alert"]
 PUBLIC = sorted(tachograph.__all__)
 
@@ -72,6 +77,15 @@ def test_alert_is_on_the_page_of_its_detection(alert: dict[str, str]):
     assert f"../runbooks/{alert['name']}.md" in links(page)
 
 
+@pytest.mark.parametrize("page", sorted(PATTERNS.glob("*.md")), ids=name)
+def test_panels_and_alerts_that_a_page_names_exist(page: Path):
+    panels = {panel["title"] for board in BOARDS for panel in json.loads(board.read_text("utf-8"))["panels"]}
+    text = page.read_text("utf-8")
+    emphasised = set(re.findall(r"(?<![*\w])\*(\w[^*\n]+)\*(?![*\w])", text)) - {"By convention", "By hand"}
+    assert emphasised - panels - {"not instrumented"} == set()
+    assert set(re.findall(r"Tachograph[A-Z]\w+", text)) <= {alert["name"] for alert in ALERTS}
+
+
 @pytest.mark.parametrize("convention", [*NAMES, *CACHE_METHODS, *PREFIXES])
 def test_name_of_the_convention_is_on_a_page(convention: str):
     assert any(says(page, convention) for page in PATTERNS.glob("*.md"))
@@ -115,6 +129,23 @@ def test_hook_is_on_the_page_of_its_pattern(public: str):
     about = inspect.getmodule(getattr(tachograph, public)).__doc__ or ""
     pattern = re.match(r"P\d\d", about)
     assert pattern is None or f"tachograph.{public}(" in page_of(pattern[0]).read_text("utf-8")
+
+
+@pytest.mark.parametrize("assertion", [each for each in vars(Recorded) if each.startswith("assert_")])
+def test_assertion_is_on_the_page_of_tests_with_its_words(assertion: str):
+    row = next(line for line in TESTING.read_text("utf-8").splitlines() if f"| `{assertion}(" in line)
+    written: list[str] = []
+    for parameter in list(inspect.signature(getattr(Recorded, assertion)).parameters.values())[1:]:
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in written:
+            written.append("*")
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        written += [] if parameter.name == "times" else [stars + parameter.name]
+    assert f"`{assertion}({', '.join(written)})`" in row
+
+
+@pytest.mark.parametrize("fixture", re.findall(r"def (tachograph_\w+)\(", inspect.getsource(pytest_tachograph)))
+def test_fixture_is_on_the_page_of_tests(fixture: str):
+    assert says(TESTING, fixture)
 
 
 def test_settings_of_instrument_are_on_the_page_of_hooks():

@@ -48,7 +48,7 @@ def foot(extent: Extent, price_dates: tuple[str, ...], home: Home) -> None:
 def _sampling(rates: tuple[float, ...]) -> str:
     if not rates or min(rates) >= 1:
         return "Every run is kept."
-    return f"Runs are sampled (down to {share(min(rates))} kept): counts and sums are those of the runs that were kept."
+    return f"Runs are sampled (down to {share(min(rates))} kept): this count is that of the runs that were kept."
 
 
 def nothing_yet(home: Home) -> None:

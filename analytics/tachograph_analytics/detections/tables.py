@@ -55,9 +55,9 @@ def view(name: str) -> Rows:
     """A view of the store by its name in the registry; of `spans` the columns that detections look at."""
     registry = load()
     if name == "spans":
-        state: Attribute = registry.attributes[names.CONTENT_STATE]
-        own = {"name": "string", state.column: _TYPES[state.type], "attributes": "map<string, string>"}
-        return ibis.table(_HEAD | own, name="spans")
+        looked_at: list[Attribute] = [registry.attributes[name] for name in (names.CONTENT_STATE, names.RUN_HOOKS)]
+        typed = {attribute.column: _TYPES[attribute.type] for attribute in looked_at}
+        return ibis.table(_HEAD | {"name": "string", **typed, "attributes": "map<string, string>"}, name="spans")
     known = registry.views[name]
     head = {column: kind for column, kind in _HEAD.items() if name != "runs" or column != "span_id"}
     own = {column: _TYPES[registry.attributes[attribute].type] for column, attribute in known.columns.items()}
@@ -113,17 +113,19 @@ def _sentence(rows: Rows, template: str) -> Column:
 
 
 def hooks() -> Rows:
-    """The hooks that each agent showed: in its runs, and by events that prove them."""
-    shown = _hooks_of_runs()
+    """The hooks that each agent showed: in its runs and its parts of other agents' runs, and by events that prove them."""
+    shown = _hooks_of_spans()
     for hook, events in PROVEN.items():
         shown = shown.union(view(events).select("agent", hook=ibis.literal(hook)))
     return shown.filter(row.agent.notnull()).distinct()
 
 
-def _hooks_of_runs() -> Rows:
-    return view("runs").select("agent", hook=row.hooks.unnest())
+def _hooks_of_spans() -> Rows:
+    """By span, not by run: an agent that only joins the runs of others has none of its own."""
+    column = load().attributes[names.RUN_HOOKS].column
+    return view("spans").select("agent", hook=row[column].unnest())
 
 
 def _agents_with(need: str) -> Rows:
     """The agents that showed the hook `need`; `checkpoint` is shown by any `checkpoint.<stage>`."""
-    return _hooks_of_runs().filter((row.hook == need) | row.hook.startswith(f"{need}.")).select("agent")
+    return _hooks_of_spans().filter((row.hook == need) | row.hook.startswith(f"{need}.")).select("agent")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tachograph_analytics.runs import estimate
 from tachograph_analytics.runs.figure import Figure, ask
 
 if TYPE_CHECKING:
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
     from tachograph_analytics.runs.scope import Scope
 
 # A run that waits for an approval has no outcome yet: it is neither success nor failure.
-_ENDED = "count(*) FILTER (outcome IS NOT NULL)"
-_SUCCEEDED = "count(*) FILTER (outcome = 'success')"
+_ENDED = estimate.runs("outcome IS NOT NULL")
+_SUCCEEDED = estimate.runs("outcome = 'success'")
+_SPENT = estimate.total("cost")
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Four answers about a range: US dollars, US dollars per success, a share of ended runs, runs."""
+    """Four answers about a range: US dollars, US dollars per success, a share of ended runs, runs.
+
+    Where runs were sampled they are estimates of what there was.
+    """
 
     spend: Figure
     cost_per_success: Figure
@@ -45,12 +50,12 @@ def totals(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Totals:
         "(outcome = 'refused' OR run_id IN (SELECT run_id FROM checkpoints WHERE decision = 'deny'))",
     )
     return Totals(
-        spend=ask(connection, "Spend", "USD", f"SELECT round(sum(cost), 9) AS spend FROM runs{where}"),
+        spend=ask(connection, "Spend", "USD", f"SELECT round({_SPENT}, 9) AS spend FROM runs{where}"),
         cost_per_success=ask(
             connection,
             "Cost per success",
             "USD",
-            f"SELECT round(sum(cost) / nullif({_SUCCEEDED}, 0), 9) AS cost_per_success FROM runs{where}",
+            f"SELECT round({_SPENT} / nullif({_SUCCEEDED}, 0), 9) AS cost_per_success FROM runs{where}",
         ),
         success_rate=ask(
             connection,
@@ -59,7 +64,10 @@ def totals(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Totals:
             f"SELECT {_SUCCEEDED} / nullif({_ENDED}, 0) AS success_rate FROM runs{where}",
         ),
         blocked=ask(
-            connection, "Blocked or refused", "runs", f"SELECT count(*) AS blocked_or_refused FROM runs{refused}"
+            connection,
+            "Blocked or refused",
+            "runs",
+            f"SELECT {estimate.whole(estimate.runs())} AS blocked_or_refused FROM runs{refused}",
         ),
     )
 

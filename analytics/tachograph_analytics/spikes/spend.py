@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from tachograph_analytics.runs import estimate
 from tachograph_analytics.runs.scope import Scope, moment
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ MOST_BARS: Final = 170  # a week of hours; more bars than that are hairlines on 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One step of time from `ts` on (aware UTC): US dollars, runs that began in it, and those that succeeded."""
+    """One step of time from `ts` on (aware UTC): US dollars, runs that began in it, and those that succeeded.
+
+    Where runs were sampled they are estimates of what there was.
+    """
 
     ts: datetime
     cost: float
@@ -59,11 +63,13 @@ def spend(connection: duckdb.DuckDBPyConnection, scope: Scope, since: datetime, 
     first = floor(since, width)
     step = f"INTERVAL {int(width.total_seconds() // 60)} MINUTE"
     within = replace(scope, since=first, until=until)
-    sql = f"""SELECT step.ts, round(coalesce(sum(cost), 0), 6) AS cost, count(run_id) AS runs,
-  count(*) FILTER (outcome = 'success') AS successes
+    runs, whole = estimate.runs, estimate.whole
+    sql = f"""SELECT step.ts, round(coalesce({estimate.total("cost")}, 0), 6) AS cost,
+  {whole(runs("run_id IS NOT NULL"))} AS runs,
+  {whole(runs("outcome = 'success'"))} AS successes
 FROM (SELECT unnest(range({moment(first)}, {moment(until)}, {step})) AS ts) AS step
 LEFT JOIN (
-  SELECT time_bucket({step}, ts) AS ts, run_id, cost, outcome FROM runs{within.where()}
+  SELECT time_bucket({step}, ts) AS ts, run_id, cost, outcome, sample_rate FROM runs{within.where()}
 ) AS run ON run.ts = step.ts
 GROUP BY ALL ORDER BY ALL"""
     rows = connection.execute(sql).fetchall()

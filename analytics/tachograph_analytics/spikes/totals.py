@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
+from tachograph_analytics.runs import estimate
 from tachograph_analytics.runs.scope import moment
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class Totals:
     """Sums over the window, and over the baseline as it would be in the window's length of time.
 
     US dollars and runs; `unpriced` runs of the window are not in its cost. `sampled` is the lowest share of runs that
-    was kept, 1 for all.
+    was kept, 1 for all: below 1 everything here is an estimate of what there was.
     """
 
     runs: int
@@ -49,14 +50,15 @@ COLUMNS: Final = tuple(field.name for field in fields(Totals) if field.name != "
 def totals(connection: duckdb.DuckDBPyConnection, comparison: Comparison) -> Totals:
     """The totals of a window and its baseline."""
     here, weight = f"ts >= {moment(comparison.window.since)}", comparison.weight_sql
-    sql = f"""SELECT count(*) FILTER ({here}) AS runs,
-  round(coalesce(sum(cost) FILTER ({here}), 0), 6) AS cost,
-  count(*) FILTER ({here} AND outcome = 'success') AS successes,
-  count(*) FILTER ({here} AND cost IS NULL) AS unpriced,
-  coalesce(min(sample_rate) FILTER ({here}), 1) AS sampled,
-  round({weight} * count(*) FILTER (NOT {here}), 3) AS usual_runs,
-  round({weight} * coalesce(sum(cost) FILTER (NOT {here}), 0), 6) AS usual_cost,
-  round({weight} * count(*) FILTER (NOT {here} AND outcome = 'success'), 3) AS usual_successes
+    runs, whole, total = estimate.runs, estimate.whole, estimate.total
+    sql = f"""SELECT {whole(runs(here))} AS runs,
+  round(coalesce({total("cost", here)}, 0), 6) AS cost,
+  {whole(runs(f"{here} AND outcome = 'success'"))} AS successes,
+  {whole(runs(f"{here} AND cost IS NULL"))} AS unpriced,
+  coalesce(min({estimate.RATE}) FILTER ({here}), 1) AS sampled,
+  round({weight} * {runs(f"NOT {here}")}, 3) AS usual_runs,
+  round({weight} * coalesce({total("cost", f"NOT {here}")}, 0), 6) AS usual_cost,
+  round({weight} * {runs(f"NOT {here} AND outcome = 'success'")}, 3) AS usual_successes
 FROM runs{comparison.where()}"""
     (row,) = connection.execute(sql).fetchall()
     return Totals(*row, sql=sql)

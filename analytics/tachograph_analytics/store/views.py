@@ -152,9 +152,14 @@ def _alerts() -> str:
 
 
 def _view(registry: Registry, view: View) -> str:
-    special = {"runs": _runs, "degradations": _degradations}
+    special = {"runs": _runs, "degradations": _degradations, "approvals": _approvals}
     if view.name in special:
         return special[view.name](registry, view)
+    return _rows(registry, view)
+
+
+def _rows(registry: Registry, view: View) -> str:
+    """One row for each span or event that the view counts."""
     chosen = [*_HEAD, *_own(registry, view), *(f"{_COMPUTED[name]} AS {name}" for name in view.computed)]
     return f"SELECT {', '.join(chosen)} FROM {_source(registry, view.source)}"
 
@@ -189,11 +194,21 @@ def _degradations(registry: Registry, view: View) -> str:
         ) AS exited ON exited.{key} = entered.{key}"""
 
 
+def _approvals(registry: Registry, view: View) -> str:
+    """Each answer to a request; while there is none, the request, in however many parts of its run it was pending."""
+    status, key = _column(registry, names.APPROVAL_STATUS), _column(registry, names.APPROVAL_ID)
+    return f"""
+        {_rows(registry, view)}
+        QUALIFY {status} IS DISTINCT FROM 'pending' OR row_number() OVER (
+          PARTITION BY coalesce(run_id, trace_id), coalesce({key}, span_id) ORDER BY {status} = 'pending', ts
+        ) = 1"""
+
+
 def _runs(registry: Registry, view: View) -> str:
     """All parts of a suspended run as one row, and what its LLM and tool calls add up to.
 
-    Facts about the request come from its first part, others from the last part that has them; turns add up, and the
-    highest tier counts.
+    Facts about the request come from its first part, others from the last part that has them; turns and durations add
+    up, the highest tier counts, and hooks are those of all parts.
     """
     first = [f"arg_min({name}, ts) AS {name}" for name in _HEAD if name not in ("ts", "run_id", "span_id")]
     last = [_of_parts(registry, name, attribute) for name, attribute in view.columns.items()]
@@ -215,6 +230,8 @@ def _of_parts(registry: Registry, name: str, attribute: str) -> str:
         return f"CAST(sum({column}) AS BIGINT) AS {_name(name)}"
     if attribute == names.RUN_TIER:
         return f"max({column}) AS {_name(name)}"
+    if attribute == names.RUN_HOOKS:
+        return f"list_sort(list_distinct(flatten(list({column})))) AS {_name(name)}"
     return f"arg_max({column}, ts) AS {_name(name)}"
 
 

@@ -28,7 +28,12 @@ _RELEASES: Final[Mapping[str, str]] = {"airline": "airline-1"}
 def recorded(part: Part, modules: object, **settings: Any) -> Generator[None]:
     """The agent of `part`, recorded for as long as the block runs; all of it has been delivered when the block ends."""
     report = tachograph.instrument(
-        modules, service_name=part.agent, endpoint=part.endpoint, headers=headers(), **settings
+        modules,
+        service_name=part.agent,
+        endpoint=part.endpoint,
+        headers=headers(),
+        protocol="http/protobuf",  # the demo's receiver takes no other, whatever the environment says
+        **settings,
     )
     try:
         lines = [str(report).partition("\n")[0]]

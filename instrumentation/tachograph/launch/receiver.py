@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import ipaddress
 import json
 import os
@@ -123,11 +124,16 @@ def _is_loopback(url: str) -> bool:
 
 
 def _answers(receiver: Receiver) -> bool:
-    """Whether some server of HTTP does: what is not tachograph's knows neither of its pages, and says so."""
+    """Whether some server does: what is not tachograph's knows neither of its pages, and says so.
+
+    One that does not speak HTTP counts where the environment names it: it may want OTLP over gRPC.
+    """
     try:
         _get(receiver, "/healthz").close()
     except urllib.error.HTTPError as error:
         error.close()
+    except http.client.HTTPException:
+        return receiver.by_environment
     except (OSError, ValueError):
         return False
     return True

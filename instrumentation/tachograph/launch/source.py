@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from tachograph.instrument import adopt
+from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +25,10 @@ _MADE = (ast.Call, ast.Name, ast.Attribute, ast.Lambda)  # values that may be a 
 class _Adopter:
     """What the added calls go to."""
 
+    @guarded("instrument", None)
     def adopt(self, name: str) -> None:
         """Hooks what the calling module has just bound to `name`."""
-        namespace = sys._getframe(1).f_globals  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the module that runs, also as `__main__`
+        namespace = sys._getframe(2).f_globals  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the module that runs, also as `__main__`
         module = sys.modules.get(namespace.get("__name__", ""))
         if module is not None and vars(module) is namespace:
             adopt(module, name)

@@ -172,7 +172,12 @@ def _record(plan: Plan, path: _Path) -> None:
     # without being asked for no port is opened, which may be the one of the program
     metrics = None if os.environ.get("OTEL_METRICS_EXPORTER", "").strip() else "none"
     instrument(
-        mapping=plan.mapping, service_name=plan.service_name, endpoint=plan.endpoint, headers=headers, metrics=metrics
+        mapping=plan.mapping,
+        service_name=plan.service_name,
+        endpoint=plan.endpoint,
+        headers=headers,
+        protocol=None if plan.endpoint is None else "http/protobuf",  # what the receivers named to `run` take
+        metrics=metrics,
     )
     watch(writer)
     leave_settable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tachograph.audit.record import audit
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
@@ -15,6 +16,18 @@ BudgetType = Literal[
 ]
 Scope = Literal["step", "tool", "run", "session", "tenant"]
 Action = Literal["none", "stop", "degrade", "escalate", "continue"]
+
+ENDING = frozenset({"stop", "degrade", "escalate"})  # what does not go on as before
+STOP_REASONS: dict[BudgetType, str] = {
+    "turns": "max_turns",
+    "tool_calls": "max_tool_calls",
+    "wall_time": "timeout",
+    "retries": "retry_exhausted",
+    "input_tokens": "token_budget",
+    "output_tokens": "token_budget",
+    "total_tokens": "token_budget",
+    "cost": "cost_budget",
+}
 
 WARNING = 0.8  # of the limit; a run that has a fifth left can still end well
 
@@ -40,5 +53,10 @@ def budget(type: BudgetType, *, limit: float, used: float, scope: Scope = "run",
     recorder.metrics.record(instruments.BUDGET_CHECKS, 1, labels)
     recorder.metrics.record(instruments.BUDGET_UTILIZATION, share, labels)
     run = current()
-    if run is not None and state == "hit":
-        run.hits.setdefault((type, scope), False)
+    if run is None or state != "hit":
+        return
+    if action == "continue" and (type, scope) not in run.hits:
+        audit(recorder, "override", {name: entry[name] for name in (n.BUDGET_TYPE, n.BUDGET_SCOPE, n.BUDGET_LIMIT)})
+    run.hits.setdefault((type, scope), False)
+    if action in ENDING and scope in {"run", "session", "tenant"}:
+        run.stopped = STOP_REASONS[type]

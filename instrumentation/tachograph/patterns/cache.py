@@ -90,17 +90,16 @@ class CacheAccess(Recording):
         if attributes[n.CACHE_OPERATION] != "lookup":
             return
         result = attributes.setdefault(n.CACHE_RESULT, "miss" if error is None else "error")
-        labels = {**recorder.common(), **attributes}
-        recorder.metrics.record(instruments.CACHE_LOOKUPS, 1, labels)
+        labels = recorder.with_common(attributes)
         age = attributes.get(n.CACHE_ENTRY_AGE)
-        if isinstance(age, int | float):
-            recorder.metrics.record(instruments.CACHE_ENTRY_AGE, age, labels)
+        ages = ((instruments.CACHE_ENTRY_AGE, age),) if isinstance(age, float) else ()
+        recorder.metrics.record_all(labels, (instruments.CACHE_LOOKUPS, 1), *ages)
         if result not in {"hit", "stale"}:
             return
-        writer, asker = attributes.get(n.CACHE_ENTRY_TENANT_ID), recorder.common().get(n.TENANT_ID)
+        writer, asker = attributes.get(n.CACHE_ENTRY_TENANT_ID), labels.get(n.TENANT_ID)
         if attributes[n.CACHE_SCOPE] != "global" and writer is not None and writer != asker:
             recorder.detect("cache_cross_tenant")
-        if attributes[n.TOOL_EFFECT] in WRITES:
+        if attributes.get(n.TOOL_EFFECT) in WRITES:
             recorder.detect("write_cached")
 
 

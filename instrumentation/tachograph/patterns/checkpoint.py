@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from typing_extensions import override
 
 from tachograph.hook import Hook
-from tachograph.patterns.values import reason_text
+from tachograph.patterns.values import double, identity, reason_text
 from tachograph.recording import Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
@@ -39,7 +39,7 @@ class Checkpoint(Recording):
     ) -> None:
         super().__init__()
         self.hook = f"checkpoint.{stage}"
-        self._name, self._tool, self._call_id = name, tool, call_id
+        self._name, self._tool, self._call_id = name, tool, identity(call_id)
         self.attributes |= {
             n.CHECKPOINT_STAGE: stage,
             n.CHECKPOINT_NAME: name,
@@ -59,11 +59,26 @@ class Checkpoint(Recording):
         self.attributes[n.GEN_AI_TOOL_CALL_ID] = call_id
 
     @guarded("checkpoint", None)
-    def decide(self, decision: str, *, rule: str | None = None, reason: str | None = None) -> None:
-        """Says what it decided: allow, deny, modify, redact, warn, escalate or error; by which rule and why."""
+    def decide(
+        self,
+        decision: str,
+        *,
+        rule: str | None = None,
+        reason: str | None = None,
+        score: float | None = None,
+        policy: str | None = None,
+        policy_version: str | None = None,
+    ) -> None:
+        """Says what it decided: allow, deny, modify, redact, warn, escalate or error; by which rule and why.
+
+        `score` is what it decided on, in its own unit; `policy` the set of rules that `rule` belongs to.
+        """
         self.attributes |= {
             n.CHECKPOINT_DECISION: decision,
             n.CHECKPOINT_RULE: rule,
+            n.CHECKPOINT_POLICY: policy,
+            n.CHECKPOINT_POLICY_VERSION: policy_version,
+            n.CHECKPOINT_SCORE: double(score),
             n.CHECKPOINT_REASON: reason_text(reason),
         }
 

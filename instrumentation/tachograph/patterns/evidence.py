@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from tachograph.patterns.values import word
+from tachograph.patterns.values import identity, word
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
@@ -34,6 +34,7 @@ def evidence(
     recorder = covering("evidence")
     if recorder is None:
         return
+    ref = identity(ref)
     resolved = bool(producer and time) and _exists(current(), source, ref)
     entry = {
         n.EVIDENCE_CLAIM: word(claim) or recorder.hashed(claim),

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from tachograph.audit.record import audit
 from tachograph.hook import Hook
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current_tool
+from tachograph.telemetry import event_loop
 from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Limiter(Recording):
         self._gauge(recorder, instruments.LIMITER_QUEUE, 1)
         if raised:
             recorder.detect("limit_raised_saturated")
+            kept = (n.LIMITER_NAME, n.LIMITER_LIMIT)
+            audit(recorder, "override", {name: self.attributes[name] for name in kept})
 
     def _gauge(self, recorder: Recorder, instrument: instruments.Instrument, value: float) -> None:
         recorder.metrics.record(instrument, value, {**recorder.common(), **self.attributes})
@@ -68,7 +72,7 @@ class Limiter(Recording):
         with state.lock:
             state.queue -= 1
             state.in_use += inside
-        self.attributes |= {n.LIMITER_WAIT: waited, n.LIMITER_OUTCOME: outcome}
+        self.attributes |= {n.LIMITER_WAIT: waited, n.LIMITER_OUTCOME: outcome, n.LIMITER_LOOP_LAG: event_loop.lag()}
         tool = current_tool()
         name = tool.attributes[n.GEN_AI_TOOL_NAME] if tool is not None else None
         recorder.event(n.EVENT_LIMITER_WAIT, {**self.attributes, n.GEN_AI_TOOL_NAME: name})

@@ -14,11 +14,16 @@ from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
+from tachograph.telemetry.captured import capture, given
 from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from inspect import BoundArguments
 
+    from tachograph.patterns.tool import Circuit
+    from tachograph.prices.lookup import Price
+    from tachograph.registry.instruments import Instrument
     from tachograph.telemetry.recorder import Recorder
 
 UsageSource = Literal["provider", "tokenizer", "estimate"]
@@ -82,9 +87,27 @@ class LlmCall(Recording):
         }
 
     @guarded("llm", None)
+    def content(self, *, input: object = None, output: object = None) -> None:
+        """Says what was asked and answered, messages say; nothing is looked at while capture is off."""
+        capture(self.attributes, input=input, output=output)
+
+    @override
+    def bound(self, arguments: BoundArguments) -> None:
+        self.content(input=given(arguments))
+
+    @override
+    def returned(self, value: object) -> None:
+        self.content(output=value)
+
+    @guarded("llm", None)
     def attempt(self, number: int) -> None:
         """Says that the client tries for the `number`th time."""
         self.attributes[n.LLM_ATTEMPT] = number
+
+    @guarded("llm", None)
+    def circuit(self, state: Circuit) -> None:
+        """Says in which state the call met the circuit breaker of its provider."""
+        self.attributes[n.CIRCUIT_STATE] = state
 
     @guarded("llm", None)
     def outcome(self, outcome: str) -> None:
@@ -97,46 +120,50 @@ class LlmCall(Recording):
         attributes.setdefault(n.LLM_OUTCOME, _outcome(error))
         if error is not None and not isinstance(error, CANCELLED):
             attributes[n.ERROR_TYPE] = type(error).__qualname__
-        self._price(recorder)
-        run = current()
+        if attributes[n.LLM_OUTCOME] in {"error", "timeout"}:
+            attributes.setdefault(n.ERROR_TYPE, "timeout" if attributes[n.LLM_OUTCOME] == "timeout" else "llm_error")
+        measured = (*self._counted(), self._priced(), (instruments.GEN_AI_CLIENT_INFERENCE_DURATION, seconds))
+        labels = recorder.with_common(attributes) | {n.GEN_AI_TOKEN_MODALITY: "unknown"}
+        recorder.metrics.record_all(labels, *(one for one in measured if one is not None))
+
+    def _counted(self) -> tuple[tuple[Instrument, float], ...]:
+        """The call and its tokens."""
+        run, usage = current(), self._usage
         if run is not None:
             run.llm_calls += 1
-        labels = {**recorder.common(), **attributes, n.GEN_AI_TOKEN_MODALITY: "unknown"}
-        record = recorder.metrics.record
-        record(instruments.LLM_CALLS, 1, labels)
-        record(instruments.GEN_AI_CLIENT_INFERENCE_DURATION, seconds, labels)
-        if self._usage is None:
-            return
-        for instrument, tokens in (
-            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS, self._usage.input_tokens),
-            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS, self._usage.output_tokens),
-            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS, self._usage.cached_tokens),
-        ):
-            record(instrument, tokens, labels)
+        if usage is None:
+            return ((instruments.LLM_CALLS, 1),)
         if run is not None:
-            run.tokens += self._usage.input_tokens + self._usage.output_tokens
+            run.tokens += usage.input_tokens + usage.output_tokens
+        return (
+            (instruments.LLM_CALLS, 1),
+            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS, usage.input_tokens),
+            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS, usage.output_tokens),
+            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS, usage.cached_tokens),
+        )
 
-    def _price(self, recorder: Recorder) -> None:
-        amount, source, version = self._cost, "provider", None
-        if amount is None and self._usage is not None:
-            model = self.attributes.get(n.GEN_AI_RESPONSE_MODEL) or self.attributes[n.GEN_AI_REQUEST_MODEL]
-            provider = self.attributes[n.GEN_AI_PROVIDER_NAME]
-            at = datetime.fromtimestamp(self.started / 1e9, UTC)
-            found = price(str(provider) if provider else None, str(model), self._usage, at=at)
-            if found is not None:
-                amount, source, version = found.amount, "estimated", found.version
-        labels = {**recorder.common(), **self.attributes, n.COST_SOURCE: source}
+    def _priced(self) -> tuple[Instrument, float] | None:
+        """The call's cost, or that it has no price; None for one that failed before it used anything."""
         run = current()
-        if amount is None:
-            if self._usage is not None or self.attributes[n.LLM_OUTCOME] == "success":
-                recorder.metrics.record(instruments.COST_UNPRICED, 1, labels)
-                if run is not None:
-                    run.unpriced += 1
-            return
-        self.attributes |= {n.COST_AMOUNT: float(amount), n.COST_SOURCE: source, n.COST_PRICE_VERSION: version}
-        recorder.metrics.record(instruments.COST, amount, labels)
+        amount, source, version = self._cost, "provider", None
+        if amount is None and self._usage is not None and (found := self._estimate(self._usage)) is not None:
+            amount, source, version = found.amount, "estimated", found.version
+        if amount is not None:
+            self.attributes |= {n.COST_AMOUNT: float(amount), n.COST_SOURCE: source, n.COST_PRICE_VERSION: version}
+            if run is not None:
+                run.cost += amount
+            return instruments.COST, amount
+        if self._usage is None and self.attributes[n.LLM_OUTCOME] != "success":
+            return None
         if run is not None:
-            run.cost += amount
+            run.unpriced += 1
+        return instruments.COST_UNPRICED, 1
+
+    def _estimate(self, usage: Usage) -> Price | None:
+        model = self.attributes.get(n.GEN_AI_RESPONSE_MODEL) or self.attributes[n.GEN_AI_REQUEST_MODEL]
+        provider = self.attributes[n.GEN_AI_PROVIDER_NAME]
+        at = datetime.fromtimestamp(self.started / 1e9, UTC)
+        return price(str(provider) if provider else None, str(model), usage, at=at)
 
 
 def _outcome(error: BaseException | None) -> str:

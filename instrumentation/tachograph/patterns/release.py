@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tachograph.patterns.values import double, word
+from tachograph.audit.record import audit
+from tachograph.patterns.values import double, identity, word
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
@@ -22,12 +23,12 @@ def release(id: str, *, track: Track = "stable") -> None:
     recorder = covering("release")
     if recorder is None:
         return
-    run = current()
+    run, known = current(), str(identity(id))
     if run is not None:
-        run.common |= {n.RELEASE_ID: id, n.RELEASE_TRACK: track}
+        run.common |= {n.RELEASE_ID: known, n.RELEASE_TRACK: track}
     else:
-        recorder.release, recorder.track = id, track
-    recorder.event(n.EVENT_RELEASE_ASSIGNED, {n.RELEASE_ID: id, n.RELEASE_TRACK: track})
+        recorder.release, recorder.track = known, track
+    recorder.event(n.EVENT_RELEASE_ASSIGNED, {n.RELEASE_ID: known, n.RELEASE_TRACK: track})
 
 
 @guarded("evaluation", None)
@@ -83,6 +84,7 @@ def gate(
         n.GATE_DATA_AGE: double(data_age),
     }
     recorder.event(n.EVENT_GATE_DECIDED, entry)
+    audit(recorder, "gate", entry)
     recorder.metrics.record(instruments.GATE_DECISIONS, 1, {**recorder.common(), **entry})
     if verdict == "pass" or decision == "promote":
         if not samples or observed is None:

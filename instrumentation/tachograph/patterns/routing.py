@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import override
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tachograph.telemetry.recorder import Recorder
 
 Method = Literal["rule", "classifier", "embedding", "llm", "hybrid", "manual"]
+
+_working: ContextVar[str | None] = ContextVar("tachograph_delegate", default=None)  # who was delegated to
 
 CANDIDATES = 32  # names of candidates that one span carries; the count is always true
 
@@ -71,9 +74,11 @@ class Route(Recording):
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
         attributes = self.attributes
         attributes.setdefault(n.ROUTING_OUTCOME, "none")
-        labels = {**recorder.common(), **attributes}
-        recorder.metrics.record(instruments.ROUTING_DECISIONS, 1, labels)
-        recorder.metrics.record(instruments.ROUTING_DURATION, seconds, labels)
+        recorder.metrics.record_all(
+            recorder.with_common(attributes),
+            (instruments.ROUTING_DECISIONS, 1),
+            (instruments.ROUTING_DURATION, seconds),
+        )
         if attributes[n.ROUTING_CANDIDATE_COUNT] == 0:
             recorder.detect("route_no_candidates")
         if attributes[n.ROUTING_METHOD] == "llm" and not attributes[n.ROUTING_CONSTRAINT_APPLIED]:
@@ -110,9 +115,15 @@ class Delegate(Recording):
     hook = "delegate"
     kind = "delegate"
 
-    def __init__(self, to: str, *, subtask: str | None = None) -> None:
+    def __init__(self, to: str, *, subtask: str | None = None, source: str | None = None) -> None:
         super().__init__()
-        self.attributes |= {n.ROUTING_SELECTED: to, n.SUBTASK_ID: subtask}
+        self.attributes |= {n.ROUTING_SELECTED: to, n.DELEGATION_FROM: source, n.SUBTASK_ID: subtask}
+
+    @override
+    def opened(self, recorder: Recorder) -> None:
+        if self.attributes[n.DELEGATION_FROM] is None:
+            self.attributes[n.DELEGATION_FROM] = _working.get() or recorder.agent()
+        self.carry(_working, self.attributes[n.ROUTING_SELECTED])
 
     @override
     def name(self) -> str:
@@ -149,9 +160,9 @@ def plan(name: str | None = None) -> Hook[Plan]:
     return Hook(lambda: Plan(name))
 
 
-def delegate(to: str, *, subtask: str | None = None) -> Hook[Delegate]:
-    """A subtask that `to` works on."""
-    return Hook(lambda: Delegate(to, subtask=subtask))
+def delegate(to: str, *, subtask: str | None = None, source: str | None = None) -> Hook[Delegate]:
+    """A subtask that `to` works on; `source` handed it over: by default the agent, or who was delegated to before."""
+    return Hook(lambda: Delegate(to, subtask=subtask, source=source))
 
 
 def combine(strategy: str, *, inputs: int | None = None) -> Hook[Combine]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from typing_extensions import override
 
+from tachograph.audit.record import audit
 from tachograph.hook import Hook
-from tachograph.patterns.values import double, word
+from tachograph.patterns.values import double, identity, word
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import CALLING, current, current_tool
-from tachograph.telemetry.audit import audit
+from tachograph.telemetry.captured import capture
 from tachograph.telemetry.guard import guarded
 from tachograph.telemetry.recorder import covering
 
@@ -25,8 +26,25 @@ if TYPE_CHECKING:
     from tachograph.telemetry.recorder import Recorder
 
 Effect = Literal["none", "read", "write", "irreversible"]
+Circuit = Literal["closed", "open", "half_open"]
+CostSource = Literal["provider", "estimated"]
 
 WRITES = frozenset({"write", "irreversible"})
+_ON_RECORD = (
+    n.GEN_AI_TOOL_NAME,
+    n.GEN_AI_TOOL_CALL_ID,
+    n.TOOL_EFFECT,
+    n.TOOL_OUTCOME,
+    n.TOOL_TIER,
+    n.TOOL_ARGUMENTS_HASH,
+    n.TOOL_IDEMPOTENCY_KEY_HASH,
+)
+_PARTS = (
+    ("tool.authz", n.TOOL_AUTHZ),
+    ("tool.effect", n.TOOL_EFFECT),
+    ("tool.output", n.TOOL_OUTPUT_RESULT),
+)
+_BROKEN = {"invalid_input": "input", "invalid_output": "output", "denied": "authz"}
 NOT_EXECUTED = frozenset({"denied", "invalid_input", "not_executed"})
 
 
@@ -57,7 +75,7 @@ class ToolCall(Recording):
         keyed: bool = True,
     ) -> None:
         super().__init__()
-        self._call_id, self._arguments, self._key = call_id, arguments, idempotency_key
+        self._call_id, self._arguments, self._key = identity(call_id), arguments, idempotency_key
         self._keyed = keyed  # False: such a call has no place for a key, so a missing one says nothing
         self.attributes |= {
             n.GEN_AI_OPERATION_NAME: "execute_tool",
@@ -77,11 +95,13 @@ class ToolCall(Recording):
         return f"execute_tool {self.tool}"
 
     @property
+    @guarded("tool", "")
     def tool(self) -> str:
         """The tool's name."""
         return str(self.attributes[n.GEN_AI_TOOL_NAME])
 
     @property
+    @guarded("tool", cast("str | None", None))
     def call_id(self) -> str | None:
         """The call's id, fresh where the agent named none; what evidence and approvals refer to."""
         found = self.attributes.get(n.GEN_AI_TOOL_CALL_ID)
@@ -117,14 +137,12 @@ class ToolCall(Recording):
         attributes, run = self.attributes, current()
         tool, fresh = str(attributes[n.GEN_AI_TOOL_NAME]), recorder.new_id("call")
         arguments = recorder.hashed(self._arguments) if self._arguments is not None else None
+        if recorder.capture != "off":
+            capture(attributes, input=self._arguments)
         call_id = self._call_id or fresh
         if run is not None:
             call_id = run.claim_call(tool, fresh, self._call_id, arguments)
-        attributes |= {n.GEN_AI_TOOL_CALL_ID: call_id, n.TOOL_ARGUMENTS_HASH: arguments}
-        if self._keyed:
-            recorder.cover("tool.idempotency")
-        if attributes[n.TOOL_EFFECT] is not None:
-            recorder.cover("tool.effect")
+        attributes[n.GEN_AI_TOOL_CALL_ID], attributes[n.TOOL_ARGUMENTS_HASH] = call_id, arguments
         if self._key is not None:
             attributes[n.TOOL_IDEMPOTENCY_KEY_HASH] = recorder.hashed(self._key)
         if run is not None:
@@ -132,7 +150,8 @@ class ToolCall(Recording):
             run.tier = max(run.tier, _needed(attributes))
             run.remember_call(call_id)
             self._unchecked = not run.may_run(call_id)
-            self._approvers = len({approval.approver for approval in run.approvals.get(call_id, [])})
+            if call_id in run.approvals:
+                self._approvers = len({approval.approver for approval in run.approvals[call_id]})
             if attributes[n.TOOL_AUTHZ] is None:
                 attributes[n.TOOL_AUTHZ] = run.authorized.pop(tool, None)
         self.carry(CALLING, self)
@@ -163,9 +182,13 @@ class ToolCall(Recording):
 
     @guarded("tool", None)
     def result(self, value: object = None, *, bytes: int | None = None, documents: Iterable[str] = ()) -> None:
-        """Says what came back: its size is recorded, never its content; `documents` are ids that evidence may cite."""
-        size = bytes if bytes is not None else len(value) if isinstance(value, str | bytearray) else None
-        self.attributes |= {n.TOOL_RESULT_BYTES: size, n.TOOL_DOCUMENTS: list(documents) or None}
+        """Says what came back: its size is recorded, itself only where capture is on; evidence may cite `documents`."""
+        capture(self.attributes, output=value)
+        size = bytes if bytes is not None or not isinstance(value, str | bytearray) else len(value)
+        self.attributes |= {
+            n.TOOL_RESULT_BYTES: size,
+            n.TOOL_DOCUMENTS: [str(identity(one)) for one in documents] or None,
+        }
 
     @guarded("tool", None)
     def replayed(self) -> None:
@@ -184,10 +207,22 @@ class ToolCall(Recording):
         """Says which attempt of the call this is, from 1."""
         self.attributes[n.TOOL_ATTEMPT] = number
 
+    @guarded("tool", None)
+    def circuit(self, state: Circuit) -> None:
+        """Says in which state the call met its circuit breaker; where an open one stopped it, say so: not_executed."""
+        self.attributes[n.CIRCUIT_STATE] = state
+
+    @guarded("tool", None)
+    def cost(self, amount: float, *, source: CostSource = "provider") -> None:
+        """Says what the call itself cost in US dollars, as a search that is paid by the query; LLM calls say theirs."""
+        self.attributes |= {n.COST_AMOUNT: float(amount), n.COST_SOURCE: source}
+
     @override
     def returned(self, value: object) -> None:
         if n.TOOL_RESULT_BYTES not in self.attributes and issubclass(type(value), str | bytes):
             self.attributes[n.TOOL_RESULT_BYTES] = len(cast("str | bytes", value))
+        if n.CONTENT_OUTPUT not in self.attributes:
+            capture(self.attributes, output=value)
 
     @override
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
@@ -195,28 +230,37 @@ class ToolCall(Recording):
         outcome = str(attributes.setdefault(n.TOOL_OUTCOME, _outcome(attributes, error)))
         if error is not None and not isinstance(error, CANCELLED):
             attributes[n.ERROR_TYPE] = type(error).__qualname__
-        if outcome == "error":
-            attributes.setdefault(n.ERROR_TYPE, "tool_error")
+        if outcome in {"error", "timeout"}:
+            attributes.setdefault(n.ERROR_TYPE, "timeout" if outcome == "timeout" else "tool_error")
         if self._key is not None and outcome not in NOT_EXECUTED:
             attributes.setdefault(n.TOOL_IDEMPOTENCY_RESULT, "executed")
-        for hook, name in (("tool.authz", n.TOOL_AUTHZ), ("tool.output", n.TOOL_OUTPUT_RESULT)):
-            if attributes.get(name) is not None:
-                recorder.cover(hook)
+        recorder.cover_all(self._seen())
         if run is not None:
-            run.remember_call(str(self.call_id), _documents(attributes))
+            if attributes.get(n.TOOL_DOCUMENTS) is not None:
+                run.remember_call(str(self.call_id), _documents(attributes))
             self._detect_loop(recorder, run)
         self._record(recorder, outcome, seconds)
         if outcome not in NOT_EXECUTED:
             self._detect(recorder, run, outcome)
         if attributes[n.TOOL_EFFECT] in WRITES and attributes[n.TOOL_TIER]:
-            kept = (n.GEN_AI_TOOL_NAME, n.GEN_AI_TOOL_CALL_ID, n.TOOL_OUTCOME, n.TOOL_TIER, n.TOOL_ARGUMENTS_HASH)
-            audit(recorder, "write", {name: attributes.get(name) for name in kept})
+            audit(recorder, "write", {name: attributes.get(name) for name in _ON_RECORD})
+
+    def _seen(self) -> list[str]:
+        """The parts of the contract that the agent is seen to have."""
+        said = self.attributes.get
+        return [hook for hook, name in _PARTS if said(name) is not None] + (["tool.idempotency"] if self._keyed else [])
 
     def _record(self, recorder: Recorder, outcome: str, seconds: float) -> None:
-        labels = {**recorder.common(), **self.attributes}
-        recorder.metrics.record(instruments.TOOL_EXECUTIONS, 1, labels)
-        recorder.metrics.record(instruments.GEN_AI_EXECUTE_TOOL_DURATION, seconds, labels)
-        phase = {"invalid_input": "input", "invalid_output": "output", "denied": "authz"}.get(outcome)
+        labels = recorder.with_common(self.attributes)
+        recorder.metrics.record_all(
+            labels, (instruments.TOOL_EXECUTIONS, 1), (instruments.GEN_AI_EXECUTE_TOOL_DURATION, seconds)
+        )
+        amount = self.attributes.get(n.COST_AMOUNT)
+        if isinstance(amount, float):
+            recorder.metrics.record(instruments.COST, amount, labels)
+            if (run := current()) is not None:
+                run.cost += amount
+        phase = _BROKEN.get(outcome)
         if phase is not None:
             recorder.metrics.record(instruments.TOOL_VIOLATIONS, 1, {**labels, n.TOOL_CONTRACT_PHASE: phase})
 
@@ -234,8 +278,9 @@ class ToolCall(Recording):
                 recorder.detect("write_unapproved")
         if run is None:
             return
-        approvals = run.approvals.get(str(self.call_id), [])
-        if any(_changed(approval, attributes.get(n.TOOL_ARGUMENTS_HASH)) for approval in approvals):
+        approvals = run.approvals.get(str(self.call_id))
+        arguments = attributes.get(n.TOOL_ARGUMENTS_HASH)
+        if approvals is not None and any(_changed(approval, arguments) for approval in approvals):
             recorder.detect("approval_args_changed")
 
     def _detect_loop(self, recorder: Recorder, run: RunContext) -> None:
@@ -275,9 +320,9 @@ def _changed(approval: Approved, arguments_hash: object) -> bool:
 
 
 def _outcome(attributes: dict[str, object], error: BaseException | None) -> str:
-    if isinstance(error, CANCELLED):
+    if error is not None and isinstance(error, CANCELLED):
         return "cancelled"
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+    if error is not None and isinstance(error, TimeoutError | asyncio.TimeoutError):
         return "timeout"
     if attributes.get(n.TOOL_AUTHZ) == "deny" or isinstance(error, PermissionError):
         return "denied"

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import re
 
+from tachograph.telemetry.identity import identifier
+from tachograph.telemetry.recorder import active
 from tachograph.telemetry.redaction import redact
+from tachograph.telemetry.withholding import withheld, without_free_text
 
 _WORD = re.compile(r"[\w.:/-]{1,64}")
 REASON_LENGTH = 200  # characters of a reason: enough for a rule's sentence, too few for a document
 
 
+def identity(id: str | None) -> str | None:
+    """An id as it is recorded: itself, or a hash where it holds a secret."""
+    recorder = active()
+    return None if id is None else identifier(id, recorder.hash_key if recorder is not None else None)
+
+
 def reason_text(reason: str | None) -> str | None:
-    """A reason as it is recorded: redacted, then cut."""
-    return None if reason is None else redact(reason).text[:REASON_LENGTH]
+    """A reason as it is recorded: redacted and cut; only the size of one in words while content is off."""
+    recorder = active()
+    if reason is None or recorder is None:
+        return None
+    if recorder.capture == "off" and without_free_text(reason) != reason:
+        return withheld(reason)
+    return redact(reason).text[:REASON_LENGTH]
 
 
 def word(text: str | None, otherwise: str | None = None) -> str | None:

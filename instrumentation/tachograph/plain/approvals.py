@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
 from typing_extensions import override
 
+from tachograph.audit.record import audit
 from tachograph.patterns.approval import Approval, Mode
-from tachograph.plain.checks import UNNAMED, call_id, forget_under_way, in_question, said_tool
-from tachograph.plain.reading import flag, items, label, name, one_of, parts, read, text
-from tachograph.plain.tools import arguments, contract
+from tachograph.patterns.values import identity
+from tachograph.plain.checks import CALL_ID, UNNAMED, call_id, forget_under_way, in_question, said_tool
+from tachograph.plain.reading import flag, items, label, name, number, one_of, parts, read, text, whole
+from tachograph.plain.tools import ARGUMENTS, arguments, contract
 from tachograph.recording import Recording
 from tachograph.registry import names as n
-from tachograph.telemetry.audit import audit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tachograph.plain.call import Call
     from tachograph.telemetry.recorder import Recorder
 
@@ -26,10 +31,16 @@ _SHOWN = ("diff", "preview")
 _BY = ("approver", "approved_by", "by")
 _SOMEBODY = "unnamed"  # the approver of an approval that does not say who
 _PERSON = ("id", "user_id", "name", "email")
+_OWN_ID = ("approval_id", "id")  # of the request, as the agent has it
+_KEPT = ("tool", "tool_name", "approval_id")  # one of these has what an agent keeps of a request
+_MADE = ("requested_at", "created_at", "asked_at")
+_PAUSE = re.compile("pending|suspend|interrupt|paus", re.IGNORECASE)
 
 
 class ObservedApproval(Approval):
     """An approval that a call of a function asks for, of the tool it names or of the next that runs."""
+
+    said: Callable[[], None] = staticmethod(lambda: None)  # says what is known of the answer already
 
     @override
     def opened(self, recorder: Recorder) -> None:
@@ -42,6 +53,24 @@ class ObservedApproval(Approval):
     def name(self) -> str:
         return f"approval {self.attributes[n.GEN_AI_TOOL_NAME]}"
 
+    @override
+    def finish(self, error: BaseException | None, ended: int | None = None) -> None:
+        super().finish(None if is_pause(error) else error, ended)
+
+    def known_as(self, id: str | None) -> None:
+        """Takes the agent's own id of the request, under which it will speak of it again."""
+        if id is not None:
+            self.attributes[n.APPROVAL_ID] = id
+
+
+def is_pause(error: BaseException | None) -> bool:
+    """Whether an exception is how the agent says that it waits: ApprovalPending, Suspended, GraphInterrupt."""
+    return isinstance(error, Exception) and _PAUSE.search(type(error).__name__) is not None and not _is_builtin(error)
+
+
+def _is_builtin(error: Exception) -> bool:
+    return type(error).__module__ == "builtins"
+
 
 def approval(call: Call) -> Approval:
     """A request for approval; what would change was shown where a diff or preview is an argument."""
@@ -53,6 +82,7 @@ def approval(call: Call) -> Approval:
         arguments=arguments(call),
         call_id=named,
         mode=one_of(call.argument("mode"), _MODES),
+        id=identity(text(call.fact("approval_id"))),
     )
     if not any(shown in call.place.parameters for shown in _SHOWN):
         step.attributes[n.APPROVAL_DIFF_PRESENTED] = None  # the approver may have been shown it elsewhere
@@ -73,6 +103,40 @@ def answered(step: Approval, call: Call, value: object) -> None:
         step.reject(next(iter(_people(call, value)), _SOMEBODY), role=role)
     elif status is not None:
         step.decide(status)
+    if status in {None, "pending"} and isinstance(step, ObservedApproval):
+        step.known_as(identity(text(read(value, *_OWN_ID))))
+
+
+def decision(call: Call, answer: object) -> ObservedApproval:
+    """The answer to a request that an earlier part of the run made, from what the agent kept of the request."""
+    kept = next((each for each in call.arguments.values() if read(each, *_KEPT) is not None), None)
+    tool = label(text(read(kept, "tool", "tool_name"))) or UNNAMED
+    _, tier = contract(call, tool)
+    tier = tier if tier is not None else whole(read(kept, "tier", "risk_tier"))
+    step = ObservedApproval(
+        tool,
+        tier=1 if tier is None else tier,
+        arguments=read(kept, *ARGUMENTS),
+        call_id=identity(text(read(kept, *CALL_ID))),
+        mode=one_of(read(kept, "mode"), _MODES),
+        id=identity(text(call.argument("approval_id")) or text(read(kept, *_OWN_ID))),
+        requested_at=_moment(read(kept, *_MADE)),
+    )
+    step.attributes[n.APPROVAL_DIFF_PRESENTED] = None  # what the approver saw, the other process may know
+    step.said = lambda: answered(step, call, answer)
+    return step
+
+
+def _moment(value: object) -> float | None:
+    """Seconds since 1970, from such a number, a datetime or its ISO text; a time without a zone is the machine's."""
+    seconds, written = number(value), text(value)
+    try:
+        if seconds is not None:
+            return seconds
+        found = value if type(value) is datetime else datetime.fromisoformat(written) if written is not None else None
+        return None if found is None else found.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _status(value: object) -> str | None:
@@ -98,7 +162,7 @@ class AuditEntry(Recording):
 
     def __init__(self, action: Action, tool: str | None, call: str | None) -> None:
         super().__init__()
-        self._action = action
+        self._action: Action = action
         self.attributes |= {n.GEN_AI_TOOL_NAME: tool, n.GEN_AI_TOOL_CALL_ID: call}
 
     @override

@@ -12,6 +12,7 @@ from typing_extensions import override
 from tachograph.plain.reading import read
 from tachograph.recording import Recording
 from tachograph.registry import names as n
+from tachograph.telemetry.captured import capture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,12 @@ class Call:
 
     def argument(self, *names: str) -> Any:
         """The first of these arguments that was given and is not None."""
-        return next((self.arguments[name] for name in names if self.arguments.get(name) is not None), None)
+        given = self.arguments.get
+        for name in names:
+            found = given(name)
+            if found is not None:
+                return found
+        return None
 
     def first(self) -> Any:
         """The first argument, or None without one."""
@@ -126,6 +132,8 @@ class Observed(Recording):
         step.carry(_open, self)
         self.step = step
         step.begin()
+        if self._says():
+            capture(step.attributes, input=self.call.arguments)
 
     @override
     def attach(self) -> None:
@@ -137,15 +145,24 @@ class Observed(Recording):
         if self.step is not None:
             self.step.detach()
 
+    def _says(self) -> bool:
+        """Whether what goes in and comes out is what a run or a model call says; tool calls see to it themselves."""
+        return self.step is not None and self.step.kind in _SAYING and not getattr(self.step, "is_step", False)
+
     @override
     def returned(self, value: object) -> None:
+        if self.step is not None and self._says():
+            capture(self.step.attributes, output=value)
+        self._read(value)
+
+    def _read(self, value: object) -> None:
         if self.step is not None and self._convention.read is not None:
             self._convention.read(self.step, self.call, value)
 
     @override
     def yielded(self, item: object) -> None:
         if self.hook == "llm":  # the usage of a streamed call stands in one of its chunks, mostly the last
-            self.returned(item)
+            self._read(item)
 
     @override
     def finish(self, error: BaseException | None, ended: int | None = None) -> None:
@@ -155,6 +172,7 @@ class Observed(Recording):
 
 _open: ContextVar[Observed | None] = ContextVar("tachograph_call", default=None)
 
+_SAYING = frozenset({"run", "llm"})  # kinds of spans
 _ONE_OWNER = frozenset({"tool", "approval"})  # hooks whose steps are counted at exactly one level
 _APART = frozenset({"run", "step", "tool", "llm", "delegate"})  # below these the same kind of call is another call
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from typing_extensions import override
 
 from tachograph.patterns.checkpoint import Checkpoint, Enforcement
+from tachograph.patterns.values import identity
 from tachograph.plain.reading import is_a, items, label, name, one_of, read, size, text, whole
 from tachograph.plain.runs import progress
 from tachograph.plain.verdict import verdict
@@ -51,7 +52,8 @@ def said_tool(call: Call) -> str | None:
 def call_id(call: Call) -> str | None:
     """The call's own id where the agent gives one, else None."""
     subject = call.argument("call", "tool_call")
-    return text(call.argument(*CALL_ID)) or text(read(subject if subject is not None else call.first(), *CALL_ID, "id"))
+    said = text(call.argument(*CALL_ID)) or text(read(subject if subject is not None else call.first(), *CALL_ID, "id"))
+    return identity(said)
 
 
 def in_question(call: Call) -> tuple[str, str | None]:
@@ -137,7 +139,14 @@ def result_check(call: Call) -> Checkpoint:
 def decided(checkpoint: Checkpoint, call: Call, value: object) -> None:
     """Reads off what the check returned: the decision, what it removed, and what enforces it where it says so."""
     found = verdict(call, value)
-    checkpoint.decide(found.decision, rule=found.rule, reason=found.reason)
+    checkpoint.decide(
+        found.decision,
+        rule=found.rule,
+        reason=found.reason,
+        score=found.score,
+        policy=found.policy,
+        policy_version=found.policy_version,
+    )
     removed = read(value, "redactions")
     count = whole(removed) if is_a(removed, int) else size(removed)
     if count is not None:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final, cast, get_args
 
 from tachograph.patterns.degraded import Degraded, Mode, Trigger
+from tachograph.plain.circuits import opened
 from tachograph.plain.reading import flag, is_a, label, name, one_of, read
 
 if TYPE_CHECKING:
@@ -58,4 +59,6 @@ def _trigger(call: Call, mode: str) -> Trigger:
         return "timeout"
     if error is not None and "RateLimit" in type(error).__name__:
         return "rate_limited"
+    if opened(error):
+        return "circuit_open"
     return _IMPLIED.get(mode, "policy")

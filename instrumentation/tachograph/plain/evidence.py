@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tachograph.patterns.evidence import Source, evidence
-from tachograph.patterns.values import word
+from tachograph.patterns.values import identity, word
 from tachograph.plain.reading import is_a, items, label, name, number, one_of, read, size, text, whole
 from tachograph.run import current
 from tachograph.telemetry.fingerprint import fingerprint
@@ -90,7 +90,7 @@ def documents(result: object) -> list[str]:
 def reference(found: str | None) -> str | None:
     """An id as it is recorded: itself if it reads like an identifier, else a hash that the same id has everywhere."""
     if found is None or word(found) is not None:
-        return found
+        return identity(found)
     recorder = active()
     return fingerprint(found, recorder.hash_key if recorder is not None else None)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tachograph.errors import UsageError
 from tachograph.plain.call import Observed, Place
 from tachograph.plain.choices import HOOKED, By, Choice, Meanings, choose, meanings, parameters, require_defined
-from tachograph.plain.convention import lingering
+from tachograph.plain.convention import lingering, resumes, waiting
 from tachograph.plain.ownership import is_users, namespace
 from tachograph.plain.reading import attribute, is_a
 from tachograph.plain.sites import Site, bound, sites
@@ -23,6 +23,7 @@ from tachograph.wrapping import wrap
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tachograph.plain.call import Convention
     from tachograph.plain.sites import Sites
 
 _log = logging.getLogger("tachograph")
@@ -71,9 +72,15 @@ class _Change:
 
 @dataclass(slots=True)
 class _Validation:
-    """Whether the agent validates results of tools, which may show after its tools are hooked."""
+    """Whether the agent validates results of tools, and resumes runs, which may show after others are hooked."""
 
     seen: bool = False
+    resumes: bool = False
+
+    def adapted(self, convention: Convention) -> Convention:
+        """The convention for such an agent."""
+        convention = lingering(convention) if self.seen else convention
+        return waiting(convention) if self.resumes else convention
 
 
 @dataclass(slots=True)
@@ -119,22 +126,23 @@ def install(target: object, mapping: Mapping[str, str] | None = None) -> Install
     UsageError for what is no target, and for a mapping whose names do not exist; nothing is changed then. Whatever else
     cannot be hooked is skipped and said.
     """
-    work, explained = _Work(), meanings(mapping)
+    work = _Work()
     try:
-        found = sites(target)
+        explained, found = meanings(mapping), sites(target)
         require_defined(explained, found.functions)
         _install(found, explained, work)
         _rebind(work)
+        return work.done()
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - the host goes on unobserved, with nothing changed
         _undo(work.changes)
+        failed("instrument", error)
         lost = Skipped(type(target).__name__, "*", f"nothing is hooked: {type(error).__name__}")
         return Installation((), (lost,), lambda: None, frozenset())
     except BaseException:
         _undo(work.changes)
         raise
-    return work.done()
 
 
 class Adoption:
@@ -172,10 +180,12 @@ def _install(found: Sites, explained: Meanings, work: _Work) -> None:
     for site, reason in choices.left:
         work.skip(site, reason)
     work.validation.seen |= any(choice.validates for choice in choices.chosen)
+    work.validation.resumes |= any(resumes(choice.convention) for choice in choices.chosen)
     for choice in choices.chosen:
         try:
             _hook(choice, work)
         except Exception as error:  # noqa: BLE001 - the other functions can be hooked all the same
+            failed("instrument", error)
             work.skip(choice.site, f"cannot be hooked: {type(error).__name__}")
     for site in found.semaphores:
         _replace_semaphore(site, work)
@@ -190,11 +200,7 @@ def _hook(choice: Choice, work: _Work) -> None:
         return
     convention, place, validation = choice.convention, _place(site, function), work.validation
     known = work.replaced.get(id(function))
-    wrapper = (
-        known[1]
-        if known is not None
-        else wrap(function, lambda: Observed(place, lingering(convention) if validation.seen else convention))
-    )
+    wrapper = known[1] if known is not None else wrap(function, lambda: Observed(place, validation.adapted(convention)))
     kind = next((kind for kind in (staticmethod, classmethod) if is_a(site.value, kind)), None)
     if not work.put(site, wrapper if kind is None else kind(wrapper)):
         return

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from typing_extensions import override
 
 from tachograph.patterns.llm import LlmCall, UsageSource
-from tachograph.plain.reading import flag, number, one_of, parts, read, text, whole
+from tachograph.plain import circuits
+from tachograph.plain.reading import flag, items, label, number, one_of, parts, read, text, whole
 from tachograph.registry import names as n
 from tachograph.telemetry.guard import guarded
 
@@ -49,6 +50,11 @@ class ObservedLlm(LlmCall):
         self.outer: ObservedLlm | None = None
         self.untold: ObservedLlm | None = None
         self._model, self._provider = model, provider
+        tries, state = whole(call.argument("attempt")), circuits.circuit_of(call, provider)
+        if tries:
+            self.attempt(tries)
+        if state is not None:
+            self.circuit(state)
         self.inner = 0
         self.ended_at = 0
 
@@ -75,10 +81,9 @@ class ObservedLlm(LlmCall):
         self.inner += 1
         inner.outer = self
         inner.asked(self._model, self._provider)
-        self.attributes = {n.STEP_NAME: self.call.place.name}
+        self.attributes = {n.STEP_NAME: self.call.place.name, n.SPAN_KIND: "step"}
         if self.span is not None:
             self.span.update_name(self.name())
-            self.span.set_attribute(n.SPAN_KIND, "step")
 
     def asked(self, model: str | None, provider: str | None) -> None:
         """Says which model and provider it is, where that is not known yet."""
@@ -114,6 +119,8 @@ class ObservedLlm(LlmCall):
 
     @override
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
+        if circuits.opened(error):
+            self.circuit("open")
         if not self.is_step:
             super().closed(recorder, error, seconds)
 
@@ -144,9 +151,13 @@ def answered(step: ObservedLlm, call: Call, value: object) -> None:  # noqa: ARG
     if told is None:
         return  # the calls inside have told it already
     model = text(read(value, "model", "model_name"))
-    if model is not None:
-        told.response(model=model)
+    reasons = _finish_reasons(value)
+    if model is not None or reasons:
+        told.response(model=model, finish_reasons=reasons or None)
     told.asked(model, text(read(value, "provider")))
+    tries, again = whole(read(value, "attempts", "attempt")), whole(read(value, "retries_taken", "retries"))
+    if tries or again is not None:
+        told.attempt(tries or (again or 0) + 1)
     spent = next((found for part in (parts(value)[:_FEW] or (value,)) if (found := _spent(part)) is not None), None)
     if spent is not None:
         told.usage(
@@ -158,6 +169,13 @@ def answered(step: ObservedLlm, call: Call, value: object) -> None:  # noqa: ARG
             cost=spent.cost,
             source=spent.source,
         )
+
+
+def _finish_reasons(answer: object) -> list[str]:
+    """Why the model stopped: one reason, or one of each choice, in the spellings of OpenAI and Anthropic."""
+    choices = items(read(answer, "choices")) or (answer,)
+    found = (label(text(read(choice, "finish_reason", "stop_reason"))) for choice in choices[:_FEW])
+    return [reason for reason in found if reason is not None]
 
 
 def _spent(answer: object) -> Spent | None:

@@ -77,16 +77,18 @@ def parts(value: object) -> tuple[Any, ...]:
 
 def attribute(value: object, name: str) -> Any:
     """An attribute that is stored in the object, a slot, a named tuple's field or its class; None without one."""
-    fields = _fields(value)
+    fields = stored(value)
     if fields is not None and name in fields:
         return fields[name]
     for cls in type(value).__mro__:
-        if name in vars(cls):
-            return _class_attribute(value, vars(cls)[name])
+        held = cls.__dict__
+        if name in held:
+            return _class_attribute(value, held[name])
     return None
 
 
-def _fields(value: object) -> dict[str, Any] | None:
+def stored(value: object) -> dict[str, Any] | None:
+    """What an object stores under names, its slots apart; None for one that stores nothing so."""
     try:
         return object.__getattribute__(value, "__dict__")
     except AttributeError:

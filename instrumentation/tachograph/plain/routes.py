@@ -56,9 +56,11 @@ def delegate(call: Call) -> Delegate:
     given = call.argument("to", "agent", "target", "worker", "assignee", "name")
     task = call.argument("subtask", "task")
     subtask = text(call.argument("subtask_id", "task_id")) or text(read(task, "id"))
+    source = name(call.argument("from_agent", "source_agent", "sender"), "name", "agent")
     return Delegate(
         label(name(given, "name", "agent") or text(read(task, "to", "agent", "assignee"))) or call.place.name,
         subtask=subtask,
+        source=label(source or text(read(task, "from_agent", "source_agent"))),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from typing_extensions import override
 
@@ -76,7 +76,7 @@ def progress() -> Progress | None:
 class Entry(Run):
     """A run that a call of an entry function opens."""
 
-    progress: Progress
+    progress: Progress | None = None
 
     @override
     def opened(self, recorder: Recorder) -> None:
@@ -88,20 +88,25 @@ class Entry(Run):
 
     @override
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
-        while self.progress.waiting:
-            self.progress.waiting.popleft().settle()
-        if error is not None and self._outcome is None and self.progress.refusal == (id(error), type(error)):
+        known = self.progress
+        while known is not None and known.waiting:
+            known.waiting.popleft().settle()
+        refusal = known.refusal if known is not None else None
+        if error is not None and self._outcome is None and refusal == (id(error), type(error)):
             self.outcome("refused", "guardrail")
         super().closed(recorder, error, seconds)
 
 
-def entry(call: Call) -> Run:
+EntryKind = TypeVar("EntryKind", bound=Entry)
+
+
+def entry(call: Call, kind: type[EntryKind] = Entry) -> EntryKind:
     """A run, with what its arguments or the fields of its request say about it; inside of a run a step.
 
     The agent is the one that the object says it is in its attribute `agent_name`.
     """
     tier = whole(call.fact("tier", "risk_tier"))
-    return Entry(
+    return kind(
         call.place.name if current() is not None else label(text(read(call.instance, "agent_name"))),
         workflow=text(call.fact("workflow")),
         tier=tier if tier in _TIERS else 0,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from typing_extensions import override
 
 from tachograph.patterns.tool import Effect, ToolCall, retry
+from tachograph.plain import circuits
 from tachograph.plain.checks import TOOL, UNNAMED, call_id, said_tool
 from tachograph.plain.effects import effect_of
 from tachograph.plain.evidence import documents
@@ -26,11 +28,15 @@ if TYPE_CHECKING:
 
 KEY = ("idempotency_key", "idempotency", "idem_key")
 ARGUMENTS = ("args", "arguments", "params", "parameters", "kwargs", "payload", "tool_args", "tool_input", "input")
+_TIMEOUT = ("timeout", "timeout_s", "timeout_seconds")
+_REPLAYED = ("replayed", "idempotent_replay", "deduplicated")
+_KEY_RESULTS = ("executed", "replayed", "rejected", "in_progress")
+_TIMED_OUT = re.compile(r"\btime(d[ _-]?out|[ _-]?out)\b", re.IGNORECASE)
 ACTOR = ("actor", "role", "caller", "principal", "user")
 
 _EFFECTS = get_args(Effect)
 _TIERS = (0, 1, 2)
-_ABOUT_CALL = frozenset({*TOOL, *KEY, *ACTOR, "call_id", "tool_call_id", "effect", "tier", "timeout", "attempt"})
+_ABOUT_CALL = frozenset({*TOOL, *KEY, *ACTOR, *_TIMEOUT, "call_id", "tool_call_id", "effect", "tier", "attempt"})
 
 
 class ObservedTool(ToolCall):
@@ -41,6 +47,8 @@ class ObservedTool(ToolCall):
 
     _guessed = True
     lingers = False
+    backoff: float | None = None  # seconds waited before this attempt, where the call says so
+    before: BaseException | None = None  # with what the attempt before failed, where the call says so
     _denied_before = False
     _held: tuple[BaseException | None, int] | None = None
 
@@ -49,7 +57,7 @@ class ObservedTool(ToolCall):
         super().begin()
         attempt = whole(self.attributes.get(n.TOOL_ATTEMPT)) or 1
         if attempt > 1:
-            retry(attempt)
+            retry(attempt, backoff=self.backoff, error=self.before)
 
     @override
     def opened(self, recorder: Recorder) -> None:
@@ -57,6 +65,9 @@ class ObservedTool(ToolCall):
         if run is not None:
             self._claim(run)
         super().opened(recorder)
+        if run is not None and self.tool in run.valid:
+            run.valid.discard(self.tool)
+            self.input_valid(True)
         self._denied_before = run is not None and bool(run.denied.get(str(self.call_id)))
 
     def _claim(self, run: RunContext) -> None:
@@ -78,11 +89,14 @@ class ObservedTool(ToolCall):
 
     @override
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
+        if circuits.opened(error):
+            self.circuit("open")
         run = current()
         if run is not None:  # the function checks and asks before it does anything: inside is before
             self._unchecked = not run.may_run(str(self.call_id))
             self._approvers = len({approval.approver for approval in run.approvals.get(str(self.call_id), ())})
-            if run.denied.get(str(self.call_id)) and not self._denied_before:
+            invalid = self.attributes.get(n.TOOL_INPUT_RESULT) == "invalid"
+            if run.denied.get(str(self.call_id)) and not self._denied_before and not invalid:
                 self.outcome("denied")
         super().closed(recorder, error, seconds)
 
@@ -117,9 +131,21 @@ def tool(*, lingers: bool) -> Callable[[Call], ToolCall]:
 
 
 def _tool(call: Call) -> ObservedTool:
+    step = _described(call)
+    state = circuits.circuit_of(call, said_tool(call) or call.place.name)
+    if state is not None:
+        step.circuit(state)
+    error = call.argument("error", "last_error")
+    step.backoff = number(call.argument("backoff", "delay"))
+    step.before = error if is_a(error, BaseException) else None
+    return step
+
+
+def _described(call: Call) -> ObservedTool:
     said = said_tool(call) or call.place.name
     key, actor = call.argument(*KEY), call.argument(*ACTOR)
-    effect, tier = contract(call, said)
+    tables = _tables(call)
+    effect, tier = contract(call, said, tables)
     given = arguments(call)
     return ObservedTool(
         label(said),
@@ -129,7 +155,7 @@ def _tool(call: Call) -> ObservedTool:
         arguments=_remaining(call) if given is None else given,
         idempotency_key=text(key),
         role=text(actor) or text(read(actor, "role")),
-        timeout=number(call.argument("timeout")),
+        timeout=_timeout(call, said, tables),
         attempt=whole(call.argument("attempt")) or 1,
         keyed=any(name in call.place.parameters for name in KEY),
     )
@@ -148,10 +174,11 @@ def _remaining(call: Call) -> dict[str, object] | None:
     return rest if rest or text(call.argument(*TOOL)) is not None else None
 
 
-def contract(call: Call, tool: str) -> tuple[Effect | None, int | None]:
-    """The effect and tier of a tool, from the call, its tool object or the agent's table of tools, where said."""
+def contract(call: Call, tool: str, tables: list[Any] | None = None) -> tuple[Effect | None, int | None]:
+    """The effect and tier of a tool, from the call, its tool object or the agent's tables of tools, where said."""
     subject = call.argument(*TOOL)
-    entry = next((found for table in _tables(call) if (found := read(table, tool)) is not None), None)
+    known = _tables(call) if tables is None else tables
+    entry = next((found for table in known if (found := read(table, tool)) is not None), None)
     effect, tier = one_of(call.argument("effect"), _EFFECTS), whole(call.argument("tier", "risk_tier"))
     for source in (entry, None if is_a(subject, str) else subject):
         read_only = flag(read(source, "read_only"))
@@ -159,6 +186,13 @@ def contract(call: Call, tool: str) -> tuple[Effect | None, int | None]:
         effect = effect or one_of(read(source, "effect"), _EFFECTS) or said
         tier = tier if tier is not None else whole(read(source, "tier", "risk_tier"))
     return effect, tier if tier in _TIERS else None
+
+
+def _timeout(call: Call, tool: str, tables: list[Any]) -> float | None:
+    """Seconds that the call may take, as the call or the agent's tables of tools say."""
+    said = call.argument(*_TIMEOUT)
+    listed = (read(read(table, tool), *_TIMEOUT) for table in tables)
+    return number(said if said is not None else next((found for found in listed if found is not None), None))
 
 
 def _tables(call: Call) -> list[Any]:
@@ -177,10 +211,38 @@ def came_back(step: ToolCall, call: Call, value: object) -> None:  # noqa: ARG00
         step.attributes[n.TOOL_DOCUMENTS] = brought
         if run is not None:  # also where the call ends later: the answer may cite them before that
             run.remember_call(str(step.call_id), tuple(brought))
-    if flag(read(value, "replayed")):  # a body that ran has executed, unless it says so
-        step.replayed()
+    _keyed(step, value)
     error = read(value, "error")
     failed = size(error) != 0 and error not in (None, False, "")
-    if (failed or flag(read(value, "ok")) is False) and step.attributes.get(n.TOOL_AUTHZ) != "deny":
+    if _timed_out(step, value, error):
+        step.outcome("timeout", error_type=type(error).__qualname__ if is_a(error, BaseException) else None)
+    elif (failed or flag(read(value, "ok")) is False) and step.attributes.get(n.TOOL_AUTHZ) != "deny":
         kind = type(error).__qualname__ if is_a(error, BaseException) else None
         step.outcome("error", error_type=kind)
+
+
+def _keyed(step: ToolCall, value: object) -> None:
+    """Reads what the key led to: a body that ran has executed, unless it says otherwise."""
+    said = one_of(read(value, "idempotency", "idempotency_result"), _KEY_RESULTS)
+    if said == "replayed" or flag(read(value, *_REPLAYED)):
+        step.replayed()
+    elif said is not None:
+        step.attributes[n.TOOL_IDEMPOTENCY_RESULT] = said
+
+
+def _timed_out(step: ToolCall, value: object, error: object) -> bool:
+    """Whether a returned value says that the time was up: agents like to hand that to their model as a text.
+
+    A text alone counts only where the call did take as long as it may: a document may speak of timeouts too.
+    """
+    if is_a(error, TimeoutError) or flag(read(value, "timed_out", "timeout")) or _says_so(error):
+        return True
+    limit, recorder = step.attributes.get(n.TOOL_TIMEOUT), step.recorder
+    if not isinstance(limit, float) or recorder is None or not _says_so(value):
+        return False
+    return (recorder.clock() - step.started) / 1e9 >= limit
+
+
+def _says_so(value: object) -> bool:
+    found = text(value)
+    return found is not None and _TIMED_OUT.search(found) is not None

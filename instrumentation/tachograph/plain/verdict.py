@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tachograph.plain.reading import flag, is_a, is_data, items, one_of, parts, read, text
+from tachograph.plain.reading import flag, is_a, is_data, items, label, name, number, one_of, parts, read, text
 from tachograph.telemetry.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -20,11 +20,14 @@ _PAIR = 2
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A decision, with the rule that made it and the reason where they are said."""
+    """A decision; its rule, that rule's policy, the score that it was made on and the reason where they are said."""
 
     decision: Decision
     rule: str | None = None
     reason: str | None = None
+    score: float | None = None
+    policy: str | None = None
+    policy_version: str | None = None
 
 
 def verdict(call: Call, value: object) -> Verdict:
@@ -36,13 +39,31 @@ def verdict(call: Call, value: object) -> Verdict:
         return Verdict(_allowed(said))
     pair = parts(value)
     if len(pair) == _PAIR and flag(pair[0]) is not None:
-        return Verdict(_allowed(pair[0]), reason=_reason(pair[1]))
+        return _said(_allowed(pair[0]), pair[1], reason=pair[1], score=pair[1])
     word = one_of(read(value, "decision", "verdict", "action"), _DECISIONS)
     said = flag(read(value, "ok", "allowed", "valid", "passed", "approved"))
     if word is not None or said is not None:
-        reason = _reason(read(value, "reason", "reasons", "errors"))
-        return Verdict(word or _allowed(said is True), text(read(value, "rule")), reason)
+        return _said(
+            word or _allowed(said is True),
+            value,
+            reason=read(value, "reason", "reasons", "errors"),
+            score=read(value, "score"),
+        )
     return Verdict("modify" if _changed(call, value) else "allow")
+
+
+def _said(decision: Decision, about: object, *, reason: object, score: object) -> Verdict:
+    """The decision with what `about` says of it; a policy is a name, or an object with one."""
+    policy = read(about, "policy", "policy_id")
+    version = read(about, "policy_version")
+    return Verdict(
+        decision,
+        rule=text(read(about, "rule", "rule_id")),
+        reason=_reason(reason),
+        score=number(score),
+        policy=label(name(policy, "name", "id")),
+        policy_version=text(version if version is not None else read(policy, "version")),
+    )
 
 
 def _allowed(said: bool) -> Decision:

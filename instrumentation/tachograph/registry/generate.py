@@ -47,7 +47,7 @@ def instruments(registry: Registry) -> str:
         "",
         "@dataclass(frozen=True, slots=True)",
         "class Instrument:",
-        '    """A metric as the agent side needs it; `zero` holds the label sets that are born at 0."""',
+        '    """A metric as the agent side needs it; see MetricType. `zero`: label sets that are born at 0."""',
         "",
         "    name: str",
         "    kind: str",
@@ -57,17 +57,21 @@ def instruments(registry: Registry) -> str:
         "    buckets: tuple[float, ...] = ()",
         "    zero: tuple[tuple[str, ...], ...] = ()",
         "    zero_labels: tuple[str, ...] = ()",
+        "    limit: int = 2000",
+        '    combine: str = "max"',
         "",
         "",
     ]
     agent = [m for m in registry.metrics.values() if m.emitter == "agent"]
-    lines += [f"{constant(m.name)}: Final = {_instrument(m, registry)}" for m in agent]
+    shown = [m for m in registry.metrics.values() if m.emitter in {"agent", "endpoint"}]
+    lines += [f"{constant(m.name)}: Final = {_instrument(m, registry)}" for m in shown]
     lines += ["", f"ALL: Final = ({', '.join(constant(m.name) for m in agent)},)"]
     return "\n".join(lines) + "\n"
 
 
 def _instrument(metric: MetricType, registry: Registry) -> str:
-    zero = tuple(product(*(registry.attributes[label].values for label in metric.zero))) if metric.zero else ()
+    known = tuple(product(*(registry.attributes[label].values for label in metric.zero)))
+    zero = known if metric.zero or (metric.instrument == "counter" and not metric.labels) else ()
     parts = [
         metric.name,
         metric.instrument,
@@ -77,6 +81,8 @@ def _instrument(metric: MetricType, registry: Registry) -> str:
         metric.buckets,
         zero,
         metric.zero,
+        metric.limit,
+        metric.combine,
     ]
     return f"Instrument({', '.join(repr(part) for part in parts)})"
 

@@ -61,7 +61,11 @@ class EventType:
 
 @dataclass(frozen=True, slots=True)
 class MetricType:
-    """One metric; `zero` names the labels whose every allowed value exists at 0 before the first event."""
+    """One metric; `zero` names the labels whose every allowed value exists at 0 before the first event.
+
+    `limit` is how many label sets one process keeps apart. `combine` says what a gauge is of several processes: their
+    `sum`, or the `max` of them.
+    """
 
     name: str
     instrument: Instrument
@@ -72,6 +76,8 @@ class MetricType:
     buckets: tuple[float, ...] = ()
     zero: tuple[str, ...] = ()
     emitter: str = "agent"
+    limit: int = 2000
+    combine: Literal["sum", "max"] = "max"
 
     @property
     def prometheus(self) -> str:

@@ -47,18 +47,23 @@ class Limits:
     delay_s: float = 1.0
 
     @classmethod
-    def of(cls, signal: str, environ: Mapping[str, str] = os.environ) -> Limits:
-        """From OTEL_BSP_* for traces, OTEL_BLRP_* for logs; a value that is no positive number is passed over."""
-        prefix = "OTEL_BSP_" if signal == "traces" else "OTEL_BLRP_"
-        default = cls()
-        queue = _positive(environ.get(f"{prefix}MAX_QUEUE_SIZE"), default.queue)
-        batch = _positive(environ.get(f"{prefix}MAX_EXPORT_BATCH_SIZE"), default.batch)
-        delay_ms = _positive(environ.get(f"{prefix}SCHEDULE_DELAY"), int(default.delay_s * 1000))
+    def of(cls, signal: str, environ: Mapping[str, str] = os.environ, notes: list[str] | None = None) -> Limits:
+        """From OTEL_BSP_* for traces, OTEL_BLRP_* for logs; no positive number is passed over, with a note."""
+        default, said = cls(), notes if notes is not None else []
+
+        def positive(name: str, otherwise: int) -> int:
+            name = f"{'OTEL_BSP_' if signal == 'traces' else 'OTEL_BLRP_'}{name}"
+            text = environ.get(name, "").strip()
+            if text.isdecimal() and len(text) < _DIGITS and int(text):
+                return int(text)
+            if text:
+                said.append(f"{name} is {text!r}, which is no positive number; {otherwise} is taken")
+            return otherwise
+
+        queue = positive("MAX_QUEUE_SIZE", default.queue)
+        batch = positive("MAX_EXPORT_BATCH_SIZE", default.batch)
+        delay_ms = positive("SCHEDULE_DELAY", int(default.delay_s * 1000))
         return cls(queue, min(batch, queue), delay_ms / 1000)
-
-
-def _positive(text: str | None, otherwise: int) -> int:
-    return int(text) if text is not None and text.isdecimal() and len(text) < _DIGITS and int(text) else otherwise
 
 
 class Sink(Protocol):
@@ -116,17 +121,16 @@ class BatchProcessor(SpanProcessor, LogRecordProcessor):
         self._closed = False
         self._abandoned = False
         self._deadline = 0.0
-        self._thread = threading.Thread(target=self._run, name=f"tachograph-{self._signal}", daemon=True)
+        self._thread = threading.Thread(
+            target=guard.guarded("export", None)(self._run), name=f"tachograph-{self._signal}", daemon=True
+        )
         self._thread.start()
 
+    @guard.guarded("export", None)
     def _after_fork(self) -> None:
-        if self._closed:
-            return
-        try:
+        if not self._closed:
             self._sink.after_fork()
             self._start()
-        except Exception as error:  # noqa: BLE001  the child goes on without us
-            guard.failed("export", error)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Takes a span that ended, if it is sampled."""

@@ -82,7 +82,10 @@ IDENTIFIERS: Final = frozenset(
         "tachograph.cache.entry.tenant.id",
         "tachograph.release.id",
         "tachograph.approval.id",
+        "tachograph.audit.chain",
+        "tachograph.audit.hash",
         "tachograph.audit.id",
+        "tachograph.audit.previous",
         "tachograph.degradation.id",
         "tachograph.user.hash",
         "tachograph.approval.approver.hash",
@@ -91,8 +94,54 @@ IDENTIFIERS: Final = frozenset(
         "tachograph.tool.arguments.hash",
         "tachograph.tool.idempotency.key_hash",
         "tachograph.cache.key.hash",
+        "gen_ai.conversation.id",
         "gen_ai.tool.call.id",
+        "session.id",
+        "tachograph.evidence.source.ref",
+        "tachograph.tool.documents",
         "log.record.uid",
     }
 )
-"""Never redacted: spans and events are joined by them, and one replaced digit group would merge strangers' runs."""
+"""Hashed where a secret is in them, never redacted: telemetry is joined by them, and one replaced digit group would
+merge strangers' runs."""
+
+PERSONS: Final = frozenset(
+    {
+        "enduser.id",
+        "enduser.pseudo.id",
+        "langfuse.user.id",
+        "traceloop.association.properties.user_id",
+        "user.email",
+        "user.full_name",
+        "user.id",
+        "user.name",
+    }
+)
+"""Say who the end user is: always hashed."""
+
+REASONS: Final = frozenset({"tachograph.checkpoint.reason", "tachograph.routing.reason"})
+"""Sentences beside a decision: recorded by their size while content is off, unless they are one word."""
+
+NAMES: Final = frozenset(
+    {
+        "code.file.path",
+        "code.filepath",
+        "deployment.environment.name",
+        "error.type",
+        "exception.type",
+        "host.name",
+        "http.route",
+        "os.description",
+        "os.name",
+        "process.runtime.description",
+        "service.name",
+        "service.namespace",
+        "service.version",
+        "telemetry.distro.name",
+        "telemetry.sdk.name",
+        "thread.name",
+        "user_agent.original",
+    }
+)
+NAMED_BELOW: Final = ("tachograph.", "gen_ai.")
+"""Declared names: what they hold is no content, so it is kept, without secrets, also where it is more than one word."""

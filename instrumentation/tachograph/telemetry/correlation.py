@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import trace
 
 from tachograph.run import run_id
+from tachograph.telemetry.guard import failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +27,10 @@ def correlate() -> Callable[[], None]:
     def factory(*args: object, **kwargs: object) -> logging.LogRecord:
         record = original(*args, **kwargs)
         if on:
-            try:  # noqa: SIM105 - suppress() takes longer than all of the rest
+            try:
                 record.__dict__.update(_ids())
-            except Exception:  # noqa: BLE001, S110 - the host's line counts, and a warning would be a record again
-                pass
+            except Exception as error:  # noqa: BLE001 - the host's line counts
+                failed("instrument", error)  # whose own line is a record again, and logged once
         return record
 
     def stop() -> None:

@@ -1,8 +1,4 @@
-"""/metrics of one process, with exemplars.
-
-Of several workers (gunicorn, uvicorn --workers) each scrape would reach one and show its numbers only: there, push
-metrics over OTLP instead (OTEL_METRICS_EXPORTER=otlp), every worker as an instance of its own.
-"""
+"""What a process shows on /metrics, with exemplars, and the server that answers a scrape."""
 # prometheus_client annotates its exposition functions in part only.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -33,31 +29,35 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric as Family
 
+    WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
 PORT: Final = 9464  # the port that OpenTelemetry gives to the Prometheus exporter
 SLOW_CLIENT_S: Final = 10.0
-_POLL_S: Final = 0.1
+POLL_S: Final = 0.1
 
 
 class PrometheusReader(MetricReader):
-    """Reads all metrics of a MeterProvider whenever it is scraped.
+    """Reads all metrics of a MeterProvider of this process whenever it is scraped.
 
     `skipped` counts what the latest scrape had to leave out: exponential histograms, delta points, series that exist
-    twice. Refuses to work under PROMETHEUS_MULTIPROC_DIR: that means several workers behind one port, of which a
-    scrape would see one, and files from which exemplars and collectors like this one are left out.
+    twice. `summed` names the gauges of that scrape that add up over processes. PROMETHEUS_MULTIPROC_DIR concerns the
+    application's own prometheus_client metrics and changes nothing here.
     """
 
     def __init__(self) -> None:
-        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            raise UsageError(
-                "PROMETHEUS_MULTIPROC_DIR is set, so several workers share one port and /metrics would show the "
-                "numbers of one of them: set OTEL_METRICS_EXPORTER=otlp to push the metrics of every worker."
-            )
         super().__init__()
         self.skipped = 0
+        self.summed: frozenset[str] = frozenset()
+        self._begin()
+        self.registry = CollectorRegistry()
+        self.registry.register(_Scrape(self.families))
+        if hasattr(os, "register_at_fork"):
+            weak = weakref.WeakMethod(self._begin)
+            os.register_at_fork(after_in_child=lambda: (begin := weak()) and begin())
+
+    def _begin(self) -> None:
         self._scrape_lock = threading.Lock()
         self._data: MetricsData | None = None
-        self.registry = CollectorRegistry()
-        self.registry.register(_Scrape(self))
 
     def families(self) -> list[Family]:
         """The families as of now; those of the scrape before when the SDK cannot collect."""
@@ -68,7 +68,7 @@ class PrometheusReader(MetricReader):
                 guard.failed("export", error)
             families = Families()
             found = families.add_all(self._data) if self._data is not None else []
-            self.skipped = families.skipped
+            self.skipped, self.summed = families.skipped, frozenset(families.summed)
             return found
 
     def exposition(self, *, openmetrics: bool = False) -> bytes:
@@ -85,11 +85,11 @@ class PrometheusReader(MetricReader):
 class _Scrape(Collector):
     """What prometheus_client calls for each scrape."""
 
-    def __init__(self, reader: PrometheusReader) -> None:
-        self._reader = reader
+    def __init__(self, families: Callable[[], Iterable[Family]]) -> None:
+        self._families = families
 
     def collect(self) -> Iterable[Family]:
-        return self._reader.families()
+        return self._families()
 
 
 class Server:
@@ -101,7 +101,7 @@ class Server:
         self._httpd = httpd
         self._forked = False
         self._thread = threading.Thread(
-            target=httpd.serve_forever, args=(_POLL_S,), name="tachograph-metrics", daemon=True
+            target=httpd.serve_forever, args=(POLL_S,), name="tachograph-metrics", daemon=True
         )
         self._thread.start()
         if hasattr(os, "register_at_fork"):
@@ -131,6 +131,7 @@ class _HttpServer(ThreadingWSGIServer):
 
     block_on_close = False
     slow_client_s = SLOW_CLIENT_S
+    tick: Callable[[], None] | None = None
 
     def get_request(self) -> tuple[socket.socket, Any]:
         request, address = super().get_request()
@@ -141,6 +142,10 @@ class _HttpServer(ThreadingWSGIServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
+
+    def service_actions(self) -> None:
+        if self.tick is not None:
+            self.tick()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A scraper that went away is no news for the agent's log."""
@@ -155,17 +160,36 @@ class _Handler(WSGIRequestHandler):
         """A scrape is no news either."""
 
 
+def page_app(families: Callable[[], Iterable[Family]]) -> WsgiApp:
+    """What answers a scrape: the families in the format that the scraper asks for, or 503 with the reason."""
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            found = list(families())
+        except Exception as error:  # noqa: BLE001  a wrong page is worse than none
+            guard.failed("export", error)
+            start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
+            return [f"/metrics has no numbers that are right: {error}\n".encode()]
+        registry = CollectorRegistry()
+        registry.register(_Scrape(lambda: found))
+        return make_wsgi_app(registry)(environ, start_response)
+
+    return app
+
+
 def serve(
-    reader: PrometheusReader,
+    app: WsgiApp,
     host: str = "127.0.0.1",
     port: int = PORT,
     token: str | None = None,
     *,
     slow_client_s: float = SLOW_CLIENT_S,
+    tick: Callable[[], None] | None = None,
 ) -> Server:
-    """Serves `reader` from a daemon thread; port 0 takes a free one.
+    """Serves `app` from a daemon thread; port 0 takes a free one.
 
-    A client that is silent for `slow_client_s` is hung up on: each one holds a thread.
+    A client that is silent for `slow_client_s` is hung up on: each one holds a thread. `tick` is called by the thread
+    about ten times a second, and at once when a client connects.
 
     Raises UsageError when the address is not this machine's own and no token is given, and when the port is taken.
     With a token, scrapes must carry `Authorization: Bearer TOKEN`.
@@ -174,7 +198,6 @@ def serve(
         raise UsageError(
             f"/metrics would be open to others on {host}: set TACHOGRAPH_TOKEN, or listen on 127.0.0.1, the default."
         )
-    app = make_wsgi_app(reader.registry)
     server = _Ipv6Server if ":" in host else _HttpServer
     try:
         httpd = make_server(host, port, _with_token(app, token) if token else app, server, handler_class=_Handler)
@@ -184,6 +207,7 @@ def serve(
             "set OTEL_EXPORTER_PROMETHEUS_PORT to a free port, 0 for any."
         ) from error
     httpd.slow_client_s = slow_client_s
+    httpd.tick = tick
     return Server(httpd, host)
 
 
@@ -194,7 +218,7 @@ def _loopback(host: str) -> bool:
         return False
 
 
-def _with_token(app: Callable[..., Any], token: str) -> Callable[..., Any]:
+def _with_token(app: WsgiApp, token: str) -> WsgiApp:
     expected = f"Bearer {token}".encode()
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

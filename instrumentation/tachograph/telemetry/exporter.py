@@ -10,7 +10,6 @@ import logging
 import random
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from tachograph.registry.instruments import EXPORT_FAILURES, TELEMETRY_DROPPED
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tachograph.registry.instruments import Instrument
+    from tachograph.telemetry.answer import Answer
 
 Item = TypeVar("Item")
 Sent_contra = TypeVar("Sent_contra", contravariant=True)
@@ -32,16 +32,13 @@ HURRIED_PAUSE_S: Final = 0.2
 SHUTDOWN_S: Final = 2.0
 WARN_EVERY_S: Final = 60.0
 
-# OTLP/HTTP specification, "Failures": 429, 502, 503 and 504 may be tried again. 408 and the other 5xx are tried again
-# too: a restarting receiver answers 500 for a moment, and its spans are worth more than a few requests.
-_TRY_AGAIN: Final = frozenset({408, 429})
-_OK: Final = range(200, 300)
-_SERVER_FAILED: Final = range(500, 600)
-
 _REFUSED: Final = "tachograph: %d %s are refused (%s) and lost."
 _WAITING: Final = "tachograph: %s do not get through (%s); they are kept for %.0f s and tried again. The agent goes on."
 
-_ENCODER: Final = "opentelemetry.exporter.otlp.proto.common._internal"  # logs a traceback for each odd attribute
+_TALKATIVE: Final = (
+    "opentelemetry.exporter.otlp.proto.common._internal",  # the encoder: a traceback for each odd attribute
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",  # a line for each attempt
+)
 _log = logging.getLogger("tachograph")
 
 
@@ -51,24 +48,6 @@ class Tally(Protocol):
     def __call__(self, metric: Instrument, value: int, labels: Mapping[str, str]) -> None:
         """Adds `value` to the series of `metric` with these labels."""
         ...
-
-
-@dataclass(slots=True)
-class Answer:
-    """What came back of the latest attempt: was anything sent, the HTTP status, the wait that the endpoint asks for."""
-
-    asked: bool = False
-    status: int | None = None
-    retry_after: float | None = None
-
-    def reset(self) -> None:
-        """Forgets the attempt before."""
-        self.asked, self.status, self.retry_after = False, None, None
-
-    @property
-    def final(self) -> bool:
-        """Whether another attempt is pointless."""
-        return self.status is not None and self.status not in _TRY_AGAIN and self.status not in _SERVER_FAILED
 
 
 class Inner(Protocol[Sent_contra]):
@@ -185,13 +164,12 @@ class Exporter(Generic[Item]):
             self._answer.reset()
         try:
             inner = self._inner = self._inner or self._connect()
-            with _quiet(inner):
+            with quiet(inner):
                 result = inner.export(items)
         except Exception as error:  # noqa: BLE001  counted as a failed attempt
             guard.failed("export", error)
             return False
-        status = self._answer.status if self._answer is not None else None
-        return getattr(result, "name", None) == "SUCCESS" and (status is None or status in _OK)
+        return getattr(result, "name", None) == "SUCCESS" and (self._answer is None or self._answer.taken)
 
     def _refused(self) -> bool:
         """Whether another attempt is pointless; nothing was asked when the batch cannot be encoded or is too large."""
@@ -202,7 +180,7 @@ class Exporter(Generic[Item]):
         answer = self._answer
         if answer is None or answer.status is None:
             return "not sent" if answer is not None and not answer.asked else "no answer"
-        return f"HTTP {answer.status}"
+        return f"{'HTTP' if isinstance(answer.status, int) else 'gRPC'} {answer.status}"
 
     def _pause(self, attempt: int) -> float:
         if self._hurry.is_set():
@@ -232,7 +210,8 @@ class Exporter(Generic[Item]):
 
 
 def _close_within(inner: Inner[Any], timeout_s: float) -> None:
-    closer = threading.Thread(target=_close, args=(inner,), name="tachograph-close", daemon=True)
+    close = guard.guarded("export", None)(_close)
+    closer = threading.Thread(target=close, args=(inner,), name="tachograph-close", daemon=True)
     try:
         closer.start()
     except RuntimeError:  # the interpreter is ending and starts no threads: its sockets close with it
@@ -242,24 +221,25 @@ def _close_within(inner: Inner[Any], timeout_s: float) -> None:
 
 def _close(inner: Inner[Any]) -> None:
     try:
-        with _quiet(inner):
+        with quiet(inner):
             inner.shutdown()
     except Exception as error:  # noqa: BLE001  the process is ending
         guard.failed("export", error)
 
 
-class _quiet(logging.Filter):  # noqa: N801  used as a context manager
-    """Keeps log lines of the inner exporter and its encoder about our attempts out of the host's log.
+class quiet(logging.Filter):  # noqa: N801  used as a context manager
+    """Keeps log lines of an SDK exporter and its encoder about our attempts out of the host's log.
 
     Lines that other threads log, the host's own exporters among them, pass.
     """
 
     def __init__(self, inner: object) -> None:
         super().__init__()
-        self._loggers = [logging.getLogger(name) for name in (type(inner).__module__, _ENCODER)]
+        self._loggers = [logging.getLogger(name) for name in (type(inner).__module__, *_TALKATIVE)]
         self._thread = threading.get_ident()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Whether another thread logs it."""
         return record.thread != self._thread
 
     def __enter__(self) -> None:

@@ -25,8 +25,9 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType]: partly annotated
 
+from tachograph.registry.instruments import ALL
 from tachograph.registry.model import MetricType
-from tachograph.telemetry.redaction import redact_attributes
+from tachograph.telemetry.outgoing import outgoing_attributes, outgoing_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,16 +35,22 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics._internal.exemplar import Exemplar as SdkExemplar
     from opentelemetry.sdk.metrics.export import Metric
 
+_SUMMED: Final = {instrument.name for instrument in ALL if instrument.combine == "sum"}
 _ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
 class Families:
-    """Families by name, in the order in which the SDK has them; `skipped` counts what the format cannot say."""
+    """Families by name, in the order in which the SDK has them.
+
+    `skipped` counts what the format cannot say; `summed` names the gauges that add up over several processes: up-down
+    counters, and those of which the registry says so.
+    """
 
     def __init__(self) -> None:
         self._families: dict[str, Family] = {}
         self._seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
         self.skipped = 0
+        self.summed: set[str] = set()
 
     def add_all(self, data: MetricsData) -> list[Family]:
         """The families of one collection, `target_info` first."""
@@ -66,6 +73,8 @@ class Families:
         if family is None:
             self.skipped += 1
             return
+        if kind == "gauge" and (isinstance(metric.data, Sum) or metric.name in _SUMMED):
+            self.summed.add(name)
         for point in metric.data.data_points:
             self._add_point(family, point)
 
@@ -77,7 +86,7 @@ class Families:
         return family if family.type == kind else None
 
     def _add_point(self, family: Family, point: Any) -> None:
-        labels = labels_of(point.attributes or {})
+        labels = labels_of(outgoing_labels(point.attributes))
         series = (family.name, frozenset(labels.items()))
         if series in self._seen:
             self.skipped += 1
@@ -159,5 +168,5 @@ def _target(attributes: Mapping[str, Any]) -> Family | None:
     if not attributes:
         return None
     family = Family("target", "The process that is measured.", "info")
-    family.add_sample("target_info", labels_of(redact_attributes(attributes, content=True)), 1)
+    family.add_sample("target_info", labels_of(outgoing_attributes(attributes)), 1)
     return family

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from json.encoder import encode_basestring
 from types import MemberDescriptorType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
@@ -31,6 +32,8 @@ _EXACT = (date, time, timedelta, Decimal, UUID)  # beside strings and numbers: w
 _FEW = 16  # parts, and
 _SHORT = 4096  # characters of each: far within the budget
 _NARROW = 1 << 63
+_SPARE = frozenset({bool, float})
+_quoted = encode_basestring
 _LONG = 4096  # bits of an integer: beyond, decimal digits take quadratic time and Python refuses 4300 of them
 _PYTHON_CLASS = 1 << 9  # Py_TPFLAGS_HEAPTYPE: other classes may keep state where no attribute shows it
 
@@ -59,28 +62,35 @@ def canonical(value: object) -> str | None:
     None for a value without a hash.
     """
     try:
-        return _dump(value if _is_flat(value) else _Walk().plain(value, DEPTH))
+        return _flat(value) or _dump(_Walk().plain(value, DEPTH))
     except Exception:  # noqa: BLE001 - a host's value may change or fail while it is read: then it has no hash
         return None
 
 
-def _is_flat(value: Any) -> bool:
-    """Whether JSON says a value in full without a walk: most tools are called with a few short texts and numbers."""
+def _flat(value: Any) -> str | None:
+    """The JSON of a few short texts and numbers, as most tools are called with; None for anything else."""
     kind = cast("type[object]", type(value))
-    if kind is dict:
-        return (
-            len(value) <= _FEW
-            and all(type(name) is str and len(name) <= _SHORT for name in value)
-            and all(map(_is_small, value.values()))
-        )
-    return (kind is tuple or kind is list) and len(value) <= _FEW and all(map(_is_small, value))
+    if kind is dict and len(value) <= _FEW:
+        parts: list[str] = []
+        for name in sorted(value) if all(type(name) is str for name in value) else ():
+            said = _small(value[name])
+            if said is None or len(name) > _SHORT:
+                return None
+            parts.append(f"{_quoted(name)}:{said}")
+        return "{" + ",".join(parts) + "}" if len(parts) == len(value) else None
+    if (kind is tuple or kind is list) and len(value) <= _FEW:
+        items = [_small(each) for each in value]
+        return None if None in items else "[" + ",".join(cast("list[str]", items)) + "]"
+    return None
 
 
-def _is_small(value: Any) -> bool:
+def _small(value: Any) -> str | None:
     kind = cast("type[object]", type(value))
     if kind is str:
-        return len(value) <= _SHORT
-    return -_NARROW < value < _NARROW if kind is int else value is None or kind is bool or kind is float
+        return _quoted(value) if len(value) <= _SHORT else None
+    if kind is int:
+        return int.__repr__(value) if -_NARROW < value < _NARROW else None
+    return None if value is not None and kind not in _SPARE else _dump(value)
 
 
 def _short(text: Any) -> str | None:

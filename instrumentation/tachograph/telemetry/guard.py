@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections import Counter
@@ -24,9 +25,7 @@ _listeners: list[Callable[[str], None]] = []
 def failed(hook: str, error: Exception) -> None:
     """Counts a failure of `hook` in tachograph's own code, and logs the first of each cause; never raises."""
     try:
-        failures[hook] += 1
-        for listener in tuple(_listeners):
-            listener(hook)
+        count(hook)
         cause = (hook, type(error).__name__, _line(error))
         if cause not in _logged and len(_logged) < _LOGGED_CAUSES:
             _logged.add(cause)
@@ -38,6 +37,14 @@ def failed(hook: str, error: Exception) -> None:
             )
     except Exception:  # noqa: BLE001, S110 - the last line of defence: there is nobody left to tell
         pass
+
+
+def count(hook: str) -> None:
+    """Counts a failure of `hook` that is logged elsewhere, in words of its own."""
+    failures[hook] += 1
+    for listener in tuple(_listeners):
+        with contextlib.suppress(Exception):  # it tells of failures: there is nobody to tell of its own
+            listener(hook)
 
 
 def listen(listener: Callable[[str], None]) -> Callable[[], None]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from bisect import bisect_left
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
 
-from tachograph.telemetry.guard import failed
+from tachograph.telemetry.guard import failed, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
     from tachograph.registry.instruments import Instrument
 
     Post = Callable[[Instrument, float, "Labels", SpanContext], None]
+    Note = tuple[Instrument, float, "Labels", SpanContext]
 
 Labels = tuple[object, ...]
 _Series = tuple[str, Labels]  # an instrument's name: hashing all its facts would cost more than the note
 
 _NOTES: Final = 512  # noted before somebody sums them up: under half a millisecond of work
+_ALONE: Final = 8 * _NOTES  # noted before a step sums them up itself, where the clerk is gone or does not keep up
+_TURN: Final = 16  # values posted before the clerk lets others run: a fifth of a millisecond
 _NOTES_AT_MOST: Final = 65_536  # bound of memory where summing up fails again and again
 _VALUES: Final = 1_024  # of one histogram series before the SDK gets them without being asked
 _SERIES: Final = 20_000  # bound of memory: series between two collects
@@ -55,14 +60,18 @@ class Ledger:
 
     `post` gets an instrument, a value, the labels in the instrument's order and the ids of the value's span: nothing of
     the host is kept alive. Safe for threads, for finalizers and signal handlers that run in the middle of it, and after
-    a fork: the child begins with nothing, for what was noted before belongs to the parent.
+    a fork: the child begins with nothing, for what was noted before belongs to the parent; only what gauges are set to
+    holds for both.
+
+    With a `clerk`, a daemon thread, summing up and posting cost the steps nothing; else they do it in turns.
     """
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: Post, *, clerk: bool = False) -> None:
         self._post = post
+        self._has_clerk = clerk
         self._begin()
         if hasattr(os, "register_at_fork"):
-            weak = weakref.WeakMethod(self._begin)
+            weak = weakref.WeakMethod(self._after_fork)
             os.register_at_fork(after_in_child=lambda: (begin := weak()) and begin())
 
     def _begin(self) -> None:
@@ -71,15 +80,58 @@ class Ledger:
         self._notes: deque[tuple[Instrument, Labels, float, SpanContext]] = deque(maxlen=_NOTES_AT_MOST)
         self._sums: dict[_Series, _Sum] = {}
         self._values: dict[_Series, _Values] = {}
+        self._bell: SimpleQueue[bool] = SimpleQueue()  # the one queue that signal handlers and finalizers may use
+        self._rung = False
+        if self._has_clerk:
+            work = guarded("export", None)(self._work)
+            threading.Thread(target=work, args=(self._bell,), name="tachograph-ledger", daemon=True).start()
+
+    @guarded("export", None)
+    def _after_fork(self) -> None:
+        set_before = [(s.instrument, series[1], s.last, s.span) for series, s in self._sums.items()]
+        gauges = [note for note in (*set_before, *self._notes) if note[0].kind == "gauge"]
+        self._begin()
+        self._notes.extend(gauges)
+
+    def waiting(self) -> bool:
+        """Whether something was noted that is not posted."""
+        return bool(self._notes or self._sums or self._values)
+
+    def take_back(self) -> list[Note]:
+        """Gives up what was noted and not summed up: in a forked child, the gauges that its parent had just set."""
+        notes = [(instrument, value, labels, span) for instrument, labels, value, span in self._notes]
+        self._notes.clear()
+        return notes
 
     def note(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:
         """Writes one value down."""
         self._notes.append((instrument, labels, value, span))
-        if len(self._notes) >= _NOTES and self._lock.acquire(blocking=False):
+        if len(self._notes) < _NOTES:
+            return
+        if self._has_clerk and not self._rung:
+            self._rung = True
+            self._bell.put(True)
+        if not self._has_clerk or len(self._notes) >= _ALONE:
+            with self._held(wait=False) as held:
+                if held:
+                    self._take_stock()
+
+    def close(self) -> None:
+        """Lets the clerk go; the ledger works on without one."""
+        if self._has_clerk:
+            self._has_clerk = False
+            self._bell.put(False)
+
+    def _work(self, bell: SimpleQueue[bool]) -> None:
+        while bell.get():
+            self._rung = False
             with self._held():
-                self._sum_up()
-                if len(self._sums) + len(self._values) > _SERIES:
-                    self._hand_over()
+                self._take_stock()
+
+    def _take_stock(self) -> None:
+        self._sum_up()
+        if len(self._sums) + len(self._values) > _SERIES:
+            self._hand_over()
 
     def drain(self) -> None:
         """Posts everything that was noted before the call.
@@ -88,17 +140,19 @@ class Ledger:
         """
         if self._owner == threading.get_ident():
             return
-        self._lock.acquire()
         with self._held():
             self._sum_up()
             self._hand_over()
 
     @contextmanager
-    def _held(self) -> Generator[None]:
-        """The lock, which was just acquired, until the end of the block."""
+    def _held(self, *, wait: bool = True) -> Generator[bool]:
+        """The lock until the end of the block; False where it is not to be waited for and somebody has it."""
+        if not self._lock.acquire(blocking=wait):
+            yield False
+            return
         self._owner = threading.get_ident()
         try:
-            yield
+            yield True
         finally:
             self._owner = None
             self._lock.release()
@@ -150,6 +204,8 @@ class Ledger:
     def _post_values(self, labels: Labels, series: _Values) -> None:
         shown = dict(series.newest.values())
         for place, value in enumerate(series.values):
+            if place % _TURN == 0:
+                time.sleep(0)
             self._posted(series.instrument, value, labels, shown.get(place, INVALID_SPAN_CONTEXT))
 
     def _posted(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:

@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 import atexit
-import os
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import _logs, metrics, trace
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, TraceIdRatioBased
 
+from tachograph.audit.record import keep
+from tachograph.errors import UsageError
 from tachograph.registry.instruments import INTERNAL_ERRORS
 from tachograph.registry.names import HOOK, SCHEMA_VERSION
-from tachograph.telemetry import guard
+from tachograph.telemetry import guard, succession
 from tachograph.telemetry.batch import SHUTDOWN_S, BatchProcessor
-from tachograph.telemetry.exporter import Answer, Exporter, Inner, Tally, warn
+from tachograph.telemetry.delivery import Delivery, deliver, places
+from tachograph.telemetry.destination import destination
+from tachograph.telemetry.exporter import Tally, warn
 from tachograph.telemetry.metrics import Metrics
-from tachograph.telemetry.otlp import connect_logs, connect_spans, has_credential_provider
 from tachograph.telemetry.outgoing import outgoing_log, outgoing_span
+from tachograph.telemetry.policy import Policy, policy, sample_rate, unsampled
 from tachograph.telemetry.processor import SCOPE, LogTap, SpanTap, log_tap, span_tap
+from tachograph.telemetry.providers import logger_provider, meter_provider, tracer_provider
 from tachograph.telemetry.recorder import Clock, Ids, Recorder
+from tachograph.telemetry.redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
 
-    from tachograph.config import Config
+    from tachograph.audit.writer import AuditLog, Writer
+    from tachograph.config import Capture, Config
     from tachograph.registry.instruments import Instrument
-    from tachograph.telemetry.audit import AuditLog
-    from tachograph.telemetry.endpoint import PrometheusReader, Server
+    from tachograph.telemetry.endpoint import PrometheusReader
     from tachograph.telemetry.push import PushReader
+    from tachograph.telemetry.sampling import TailSampler
+    from tachograph.telemetry.workers import Workers
 
-_SAMPLER = "OTEL_TRACES_SAMPLER"
+_SETTING = (OSError, ValueError, UsageError)  # what a setting or a port that is taken raises
 _LEAST_S = 0.1  # what the last push gets when the other signals took all the time
-_KEEPS_ALL = frozenset({"always_on", "parentbased_always_on"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class _MetricsOut:
     """How metrics leave the process: scraped, pushed, or not at all."""
 
     reader: PrometheusReader | None = None
-    server: Server | None = None
+    server: Workers | None = None
     push: PushReader | None = None
 
     def begin_close(self) -> None:
@@ -59,7 +62,7 @@ class _MetricsOut:
     def close(self, meters: MeterProvider, timeout_s: float) -> None:
         """Frees the port, waits for the last push, and takes the reader out of its provider."""
         if self.server is not None:
-            self.server.close()
+            self.server.close()  # keeps the last numbers, so before the reader is taken out
         if self.push is not None:
             self.push.shutdown(timeout_s * 1000)
         for reader in (self.reader, self.push):
@@ -78,13 +81,16 @@ class Pipeline:
     spans: SpanTap
     logs: LogTap
     batches: tuple[BatchProcessor, ...]
+    sampler: TailSampler | None
     metrics: _MetricsOut
     notes: tuple[str, ...]
     where: str
+    audit: Writer | None = None
+    capture: Capture = "off"
 
     def recorder(self, config: Config, *, clock: Clock | None, ids: Ids, audit_log: AuditLog | None) -> Recorder:
         """What the hooks write to."""
-        return Recorder(
+        recorder = Recorder(
             self.tracers.get_tracer(SCOPE, SCHEMA_VERSION),
             self.loggers.get_logger(SCOPE, SCHEMA_VERSION),
             self.instruments,
@@ -93,11 +99,18 @@ class Pipeline:
             ids=ids,
             hash_key=config.hash_key,
             tenant_hashed=config.tenant_hashed,
-            content=config.content,
+            capture=self.capture,
             baggage=config.baggage,
-            audit_log=audit_log,
             sample_rate=sample_rate(self.tracers.sampler),
         )
+        if self.sampler is not None:
+            recorder.notice = self.sampler.notice
+        # Simulated time does not wait for a thread: there an entry is on record when its hook ends.
+        self.audit = keep(
+            recorder, folder=config.audit_dir, key=config.audit_key, audit_log=audit_log, threaded=clock is None
+        )
+        succession.begin(self, recorder, config)
+        return recorder
 
     def tally_failures(self) -> Callable[[], None]:
         """Counts each failure of ours as a metric until the returned function is called."""
@@ -106,6 +119,12 @@ class Pipeline:
     def flush(self, timeout_s: float) -> bool:
         """Sends what is waiting; True when all of it was delivered in time."""
         deadline = time.monotonic() + timeout_s
+        if self.metrics.server is not None:
+            self.metrics.server.keep()
+        if self.audit is not None and not self.audit.flush(deadline):
+            return False
+        if self.sampler is not None and not self.sampler.work(timeout_s):
+            return False
         return all(batch.force_flush(_milliseconds_left(deadline)) for batch in self.batches)
 
     def exposition(self) -> bytes:
@@ -116,16 +135,22 @@ class Pipeline:
     def close(self) -> None:
         """Sends what is left, for 2 s at most, and takes tachograph out of the providers, which stay as they are."""
         atexit.unregister(self.close)
+        succession.end()
+        deadline = time.monotonic() + SHUTDOWN_S * 0.9
+        if self.audit is not None:  # its events still have a way out
+            self.audit.close(deadline - SHUTDOWN_S * 0.5)
         self.spans.open = self.logs.open = False
         self.spans.sinks = self.logs.sinks = ()
-        deadline = time.monotonic() + SHUTDOWN_S * 0.9
-        self.instruments.close()
-        self.metrics.begin_close()
-        for batch in self.batches:  # side by side: a dead endpoint costs its time once, not once a signal
-            batch.stop(deadline)
-        for batch in self.batches:
-            batch.shutdown()
-        self.metrics.close(self.meters, max(_LEAST_S, deadline - time.monotonic()))
+        self.spans.watch = None
+        for step in (
+            *(() if self.sampler is None else (self.sampler.close,)),
+            self.instruments.close,
+            self.metrics.begin_close,
+            *(partial(batch.stop, deadline) for batch in self.batches),  # side by side: a dead endpoint costs its time
+            *(batch.shutdown for batch in self.batches),  # once, not once a signal
+            lambda: self.metrics.close(self.meters, max(_LEAST_S, deadline - time.monotonic())),
+        ):
+            guard.guarded("export", None)(step)()  # the next thing ends whatever happens to this one
         lost = sum(batch.lost for batch in self.batches)
         if lost:
             warn("tachograph: %d spans and events are lost: nothing took them at %s. Is it up?", lost, self.where)
@@ -135,30 +160,39 @@ def connect(config: Config) -> Pipeline:
     """Providers, export and /metrics of this process."""
     resource = Resource.create({SERVICE_NAME: config.service_name})
     notes = list(config.notes)
-    tracers, own_tracers = _tracers(resource)
-    notes += _sampler_note() if own_tracers else ()
-    loggers, own_loggers = _loggers(resource)
-    meters = _meters(resource)
-    instruments = Metrics(meters.get_meter(SCOPE, SCHEMA_VERSION))
-    metrics_out = _metrics_out(config, meters, notes)
+    chosen = policy(config.sample_rate)
+    tracers, own_tracers = tracer_provider(resource, chosen.sampler, notes)
+    if not own_tracers:  # OpenTelemetry's variables are for its provider's own sampler
+        chosen = policy(config.sample_rate, {})
+    loggers, own_loggers = logger_provider(resource, notes)
+    meters = meter_provider(resource, notes)
+    instruments = Metrics(meters.get_meter(SCOPE, SCHEMA_VERSION), clerk=True)
+    metrics_out = _metrics_out(config, meters, instruments, notes)
 
     def tally(metric: Instrument, value: int, labels: Mapping[str, str]) -> None:
         instruments.record(metric, value, labels)
 
+    if metrics_out.push is not None:
+        metrics_out.push.tally = tally
+    said: Any = {"capture": config.capture, "redaction": Redaction(analyzer=config.analyzer, hash_key=config.hash_key)}
+    capture = config.capture if own_tracers or config.analyzer is None else "off"
+    if capture != config.capture:
+        notes.append("content: not recorded, as the application's tracer provider exports without the analyzer")
     spans, logs = span_tap(tracers), log_tap(loggers)
-    batches: list[BatchProcessor] = []
+    traces_out = logs_out = Delivery()
     if own_tracers or config.endpoint_given:
-        batches.append(_batch("traces", connect_spans, outgoing_span, config, tally))
-        spans.sinks = (batches[-1],)
+        traces_out = deliver("traces", partial(outgoing_span, **said), config, tally, notes)
+        spans.sinks = traces_out.sinks
     else:
         notes.append("traces: the application's tracer provider exports them; endpoint= adds an export of ours")
     if own_loggers or config.endpoint_given:
-        batches.append(_batch("logs", connect_logs, outgoing_log, config, tally))
-        logs.sinks = (batches[-1],)
+        logs_out = deliver("logs", partial(outgoing_log, **said), config, tally, notes)
+        logs.sinks = logs_out.sinks
     else:
         notes.append("events: the application's logger provider exports them; endpoint= adds an export of ours")
-    if batches:
-        notes.append(f"traces and events go to {config.shown_endpoint}")
+    notes += places(traces_out, logs_out)
+    sampler = _sampler(config, chosen, (spans, logs), tally, sample_rate(tracers.sampler))
+    notes += chosen.notes if own_tracers or config.endpoint_given else unsampled(config.sample_rate)
     spans.open = logs.open = True
     pipeline = Pipeline(
         tracers,
@@ -167,74 +201,39 @@ def connect(config: Config) -> Pipeline:
         instruments,
         spans,
         logs,
-        tuple(batches),
+        (*traces_out.batches, *logs_out.batches),
+        sampler,
         metrics_out,
         tuple(notes),
-        config.shown_endpoint,
+        " and ".join(dict.fromkeys(filter(None, (traces_out.shown, logs_out.shown)))),
+        capture=capture,
     )
     atexit.register(pipeline.close)
     return pipeline
 
 
-def _sampler_note() -> tuple[str, ...]:
-    sampler = os.environ.get(_SAMPLER, "").strip()
-    if not sampler or sampler.lower() in _KEEPS_ALL:
-        return ()
-    return (f"{_SAMPLER}={sampler} is passed over: tachograph keeps every trace that its caller keeps",)
+def _sampler(
+    config: Config, chosen: Policy, taps: tuple[SpanTap, LogTap], tally: Tally, head_rate: float | None
+) -> TailSampler | None:
+    """What decides about traces before they reach our batches; None, and nothing in their way, where all are kept."""
+    spans, logs = taps
+    if not spans.sinks or (chosen.rate >= 1 and not chosen.off):
+        return None
+    from tachograph.telemetry.raises import RaiseFile
+    from tachograph.telemetry.sampling import TailSampler
+
+    raises = RaiseFile(config.sampling_file) if config.sampling_file is not None and not chosen.off else None
+    to_logs = logs.sinks[0] if logs.sinks else None
+    sampler = TailSampler(chosen.rate, spans.sinks[0], to_logs, tally, raises=raises, head_rate=head_rate)
+    spans.sinks, logs.sinks, spans.watch = (sampler,), (sampler,), sampler
+    return sampler
 
 
 def _milliseconds_left(deadline: float) -> int:
     return max(1, round((deadline - time.monotonic()) * 1000))
 
 
-def _batch(
-    signal: str, connect_: Callable[..., Inner[Any]], outgoing: Callable[..., Any], config: Config, tally: Tally
-) -> BatchProcessor:
-    answer = None if has_credential_provider(signal) else Answer()
-    exporter = Exporter[Any](
-        signal,
-        partial(connect_, answer, config.endpoint if config.endpoint_given else None, config.headers or None),
-        partial(outgoing, content=config.content),
-        tally,
-        answer=answer,
-        patience_s=config.patience_s,
-    )
-    return BatchProcessor(signal, exporter, tally)
-
-
-def _tracers(resource: Resource) -> tuple[TracerProvider, bool]:
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        return provider, provider in _ours
-    made = TracerProvider(DEFAULT_ON, resource)
-    _ours.append(made)
-    trace.set_tracer_provider(made)
-    return made, True
-
-
-def _loggers(resource: Resource) -> tuple[LoggerProvider, bool]:
-    provider = _logs.get_logger_provider()
-    if isinstance(provider, LoggerProvider):
-        return provider, provider in _ours
-    made = LoggerProvider(resource=resource)
-    _ours.append(made)
-    _logs.set_logger_provider(made)
-    return made, True
-
-
-def _meters(resource: Resource) -> MeterProvider:
-    provider = metrics.get_meter_provider()
-    if isinstance(provider, MeterProvider):
-        return provider
-    made = MeterProvider(resource=resource)
-    metrics.set_meter_provider(made)
-    return made
-
-
-_ours: list[object] = []  # the global providers that we set: a later instrument() exports from them again
-
-
-def _metrics_out(config: Config, meters: MeterProvider, notes: list[str]) -> _MetricsOut:
+def _metrics_out(config: Config, meters: MeterProvider, instruments: Metrics, notes: list[str]) -> _MetricsOut:
     match config.metrics:
         case "none":
             notes.append("metrics: off")
@@ -242,42 +241,45 @@ def _metrics_out(config: Config, meters: MeterProvider, notes: list[str]) -> _Me
         case "otlp":
             return _pushed(config, meters, notes)
         case "prometheus":
-            return _scraped(config, meters, notes)
+            return _scraped(config, meters, instruments, notes)
 
 
-def _scraped(config: Config, meters: MeterProvider, notes: list[str]) -> _MetricsOut:
-    from tachograph.telemetry.endpoint import PrometheusReader, serve
+def _scraped(config: Config, meters: MeterProvider, instruments: Metrics, notes: list[str]) -> _MetricsOut:
+    from tachograph.telemetry.endpoint import PrometheusReader
+    from tachograph.telemetry.fork import begin_at_zero
+    from tachograph.telemetry.workers import Address, Workers
 
+    at = Address(
+        config.service_name, config.metrics_host, config.metrics_port, config.metrics_token, config.metrics_dir
+    )
     reader = None
     try:
         reader = PrometheusReader()
         meters.add_metric_reader(reader)
-        server = serve(reader, host=config.metrics_host, port=config.metrics_port, token=config.metrics_token)
+        begin_at_zero(meters, reader)
+        server = Workers(reader, at, instruments.waiting)
     except Exception as error:  # noqa: BLE001 - the agent runs without /metrics, and the report says so
+        if not isinstance(error, _SETTING):
+            guard.failed("export", error)
         notes.append(f"/metrics is not served: {error}")
         return _MetricsOut(reader)
-    notes.append(f"/metrics on http://{config.metrics_host}:{server.port}/metrics")
+    notes.append(server.note)
     return _MetricsOut(reader, server)
 
 
 def _pushed(config: Config, meters: MeterProvider, notes: list[str]) -> _MetricsOut:
+    from tachograph.telemetry.fork import begin_at_zero
     from tachograph.telemetry.push import push_to
 
     try:
-        push = push_to(config.endpoint, config.headers)
+        to = destination("metrics", config, notes)
+        push = push_to(to)
     except Exception as error:  # noqa: BLE001 - the agent runs without metrics, and the report says so
+        if not isinstance(error, _SETTING):
+            guard.failed("export", error)
         notes.append(f"metrics are not pushed: {error}")
         return _MetricsOut()
     meters.add_metric_reader(push)
-    notes.append(f"metrics are pushed to {config.shown_endpoint}/v1/metrics")
+    begin_at_zero(meters, push)
+    notes.append(f"metrics are pushed to {to.shown}")
     return _MetricsOut(push=push)
-
-
-def sample_rate(sampler: Sampler) -> float | None:
-    """The share of traces that a sampler begins; None for one that cannot be asked."""
-    root: object = getattr(
-        sampler, "_root", sampler
-    )  # a sampler that follows the parent has another for the first span
-    if isinstance(root, TraceIdRatioBased):
-        return root.rate
-    return 1.0 if root is ALWAYS_ON else None

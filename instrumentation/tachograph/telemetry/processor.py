@@ -42,16 +42,27 @@ class LogSink(Protocol):
         ...
 
 
+class SpanWatch(Protocol):
+    """Is told of spans that start."""
+
+    def on_start(self, span: ReadableSpan) -> None:
+        """Is told of one span."""
+        ...
+
+
 class SpanTap(SpanProcessor):
     """Puts the run's common attributes on every span, also those of frameworks, and hands ended spans to the sinks."""
 
     def __init__(self) -> None:
         self.open = False
         self.sinks: tuple[SpanSink, ...] = ()
+        self.watch: SpanWatch | None = None
 
     @override
     @guarded("processor", None)
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if self.watch is not None:
+            self.watch.on_start(span)
         scope = span.instrumentation_scope
         if scope is not None and scope.name == SCOPE:
             return  # one of ours, which gets them with its own attributes
@@ -78,7 +89,7 @@ class LogTap(LogRecordProcessor):
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         run, record = current() if self.open else None, log_record.log_record
         if run is not None and n.RUN_ID not in (record.attributes or {}):
-            record.attributes = {**(record.attributes or {}), **run.common}  # pyright: ignore[reportAttributeAccessIssue] - run.common holds OTel values
+            record.attributes = {**(record.attributes or {}), **plain(run.common)}  # pyright: ignore[reportAttributeAccessIssue] - plain attributes
         for sink in self.sinks:
             sink.on_emit(log_record)
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.metrics.export import MetricsData, PeriodicExportingMetricReader
+from opentelemetry.context import (
+    _SUPPRESS_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage]: the SDK has no public name for it
+    attach,
+    detach,
+    set_value,
+)
+from opentelemetry.sdk.metrics.export import MetricExportResult, PeriodicExportingMetricReader
 
+from tachograph.registry.instruments import EXPORT_FAILURES
+from tachograph.registry.names import SIGNAL
+from tachograph.telemetry import guard
 from tachograph.telemetry.batch import SHUTDOWN_S
-from tachograph.telemetry.outgoing import outgoing_resource
+from tachograph.telemetry.exporter import quiet, warn
+from tachograph.telemetry.outgoing import outgoing_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from opentelemetry.sdk.metrics.export import MetricsData
+
+    from tachograph.telemetry.destination import Destination
+    from tachograph.telemetry.exporter import Tally
 
 _LAST_PUSH_MS = SHUTDOWN_S * 1000
 
@@ -19,8 +31,12 @@ _LAST_PUSH_MS = SHUTDOWN_S * 1000
 class PushReader(PeriodicExportingMetricReader):
     """Pushes all metrics of a MeterProvider every OTEL_METRIC_EXPORT_INTERVAL.
 
-    Ends within 2 s whoever ends it, also the provider at exit, which would wait 30 s for a dead endpoint.
+    Ends within 2 s whoever ends it, also the provider at exit, which would wait 30 s for a dead endpoint. A push that
+    fails is counted by `tally` and told once a minute; nothing is lost, the next one has all counts again.
     """
+
+    tally: Tally | None = None
+    _over = False
 
     def begin_last_push(self) -> None:
         """Starts the push that ends all pushing; `shutdown` waits for it."""
@@ -30,14 +46,35 @@ class PushReader(PeriodicExportingMetricReader):
         """Pushes once more and stops. A second call does nothing."""
         if not self._shutdown:
             super().shutdown(min(timeout_millis, _LAST_PUSH_MS), **kwargs)  # pyright: ignore[reportUnknownMemberType] - the SDK's **kwargs are untyped
+            self._over = True
 
-    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        redacted = [replace(one, resource=outgoing_resource(one.resource)) for one in metrics_data.resource_metrics]
-        super()._receive_metrics(MetricsData(redacted), timeout_millis, **kwargs)  # pyright: ignore[reportUnknownMemberType] - the SDK's **kwargs are untyped
+    @guard.guarded("export", None)
+    def collect(self, timeout_millis: float = 10_000) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - final there, but its thread calls it once more when its reader is out of its provider
+        """Reads and pushes, unless the last push has taken too long and nobody waits for its thread any more."""
+        if not self._over:
+            super().collect(timeout_millis)
+
+    @guard.guarded("export", None)
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:
+        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, value=True))
+        try:
+            with self._export_lock, quiet(self._exporter):
+                result = self._exporter.export(outgoing_metrics(metrics_data), timeout_millis=timeout_millis)  # pyright: ignore[reportUnknownMemberType] - the SDK's **kwargs are untyped
+        except Exception as error:  # noqa: BLE001  counted as a failed push
+            guard.failed("export", error)
+            result = MetricExportResult.FAILURE
+        finally:
+            detach(token)
+        if result is not MetricExportResult.SUCCESS:
+            warn("tachograph: metrics do not get through; the next push has them again. The agent goes on.")
+            if self.tally is not None:
+                self.tally(EXPORT_FAILURES, 1, {SIGNAL: "metrics"})
 
 
-def push_to(endpoint: str, headers: Mapping[str, str]) -> PushReader:
-    """A reader that pushes to the base URL `endpoint`; raises ValueError where OTEL_* settings make no sense to it."""
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-    return PushReader(OTLPMetricExporter(f"{endpoint}/v1/metrics", headers=dict(headers) or None))
+def push_to(to: Destination) -> PushReader:
+    """A reader that pushes to a destination; raises ValueError where OTEL_* settings make no sense to it."""
+    if to.protocol == "grpc":
+        from tachograph.telemetry.otlp_grpc import connect_metrics
+    else:
+        from tachograph.telemetry.otlp import connect_metrics
+    return PushReader(connect_metrics(to))

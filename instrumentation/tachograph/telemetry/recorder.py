@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,17 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
-from tachograph.telemetry.attributes import emit, plain, write
+from tachograph.telemetry.attributes import emit, plain
 from tachograph.telemetry.fingerprint import fingerprint
+from tachograph.telemetry.identity import identifier
+from tachograph.telemetry.identity import name as redacted
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
     from opentelemetry.trace import Span, Tracer
 
-    from tachograph.config import BaggageMode
-    from tachograph.telemetry.audit import AuditLog
+    from tachograph.audit.writer import Writer
+    from tachograph.config import BaggageMode, Capture
     from tachograph.telemetry.metrics import Metrics
 
 Clock = Callable[[], int]
@@ -32,9 +35,14 @@ Ids = Callable[[], str]
 _KNOWN_KEYS = 10_000  # bound of memory: the idempotency keys that a process remembers
 
 
+_random = random.Random()  # noqa: S311 - ids, no secrets; of our own, for a host that seeds the common one repeats itself
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
+
+
 def random_id() -> str:
-    """16 random hex digits, also after a fork."""
-    return os.urandom(8).hex()
+    """16 random hex digits, also after a fork; without a system call, which may take longer than all else in a hook."""
+    return f"{_random.getrandbits(64):016x}"
 
 
 @dataclass(slots=True)
@@ -48,11 +56,16 @@ class LimiterState:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+def _unsampled() -> None:
+    """What there is to do about a trace that is kept anyhow."""
+
+
 @dataclass(slots=True)
 class Recorder:
     """The telemetry of one instrumented process.
 
     `clock` gives nanoseconds since 1970, `ids` 16 hex digits; both can be replaced for tests and simulations.
+    `notice` says that the current trace must be kept for something that no attribute tells.
     """
 
     tracer: Tracer
@@ -63,12 +76,14 @@ class Recorder:
     ids: Ids = random_id
     hash_key: bytes | None = None
     tenant_hashed: bool = False
-    content: bool = False
+    capture: Capture = "off"
     baggage: BaggageMode = "send"
-    audit_log: AuditLog | None = None
+    audit: Writer | None = None
     sample_rate: float | None = 1.0
+    notice: Callable[[], None] = _unsampled
     release: str | None = None
     track: str | None = None
+    policies: dict[str, str] = field(default_factory=dict[str, str])
     _coverage: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _listed: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     _armed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
@@ -93,7 +108,9 @@ class Recorder:
 
     def tenant(self, tenant: str | None) -> str | None:
         """The tenant as it is recorded: plain, or hashed where the process asks for that."""
-        return self.hashed(tenant) if tenant is not None and self.tenant_hashed else tenant
+        if tenant is None:
+            return None
+        return self.hashed(tenant) if self.tenant_hashed else identifier(tenant, self.hash_key)
 
     def common(self) -> dict[str, object]:
         """The attributes that every span and event carries."""
@@ -108,21 +125,17 @@ class Recorder:
         return {**plain(process), **attributes}
 
     # -- spans and events
-    def span(self, name: str, kind: str, attributes: Mapping[str, object], start: int, *, client: bool = False) -> Span:
-        """Starts a span of ours below the current one, with the common attributes on it.
+    def span(self, name: str, start: int, client: bool, *attributes: Mapping[str, object]) -> Span:
+        """Starts a span of ours below the current one; its step writes the attributes when it ends.
 
-        They are on it when it starts if the provider's sampler may want to decide by them.
+        They are on it from the start only if the provider's sampler may want to decide by them.
         """
-        everything = plain({n.SPAN_KIND: kind, **self.with_common(attributes)})
-        span = self.tracer.start_span(
-            name,
+        return self.tracer.start_span(
+            redacted(name),
             kind=trace.SpanKind.CLIENT if client else trace.SpanKind.INTERNAL,
-            attributes=everything if self.sample_rate is None else None,
+            attributes=plain(*attributes) if self.sample_rate is None else None,
             start_time=start,
         )
-        if self.sample_rate is not None:
-            write(span, everything)
-        return span
 
     def event(self, name: str, attributes: Mapping[str, object]) -> None:
         """Emits an event: a log record with an event name, correlated by trace and span id."""
@@ -141,14 +154,19 @@ class Recorder:
     # -- coverage and detections
     def cover(self, hook: str, agent: str | None = None) -> None:
         """Notes that `hook` is installed for the agent; the first time also as a metric."""
+        self.cover_all((hook,), agent)
+
+    def cover_all(self, hooks: Iterable[str], agent: str | None = None) -> None:
+        """Notes that each of `hooks` is installed for the agent."""
         name = agent or self.agent()
         known = self._coverage.get(name)
         if known is None:
             known = self._coverage.setdefault(name, set())
             self.metrics.born(name)
-        if hook not in known:
-            known.add(hook)
-            self.metrics.record(instruments.COVERAGE, 1, {n.GEN_AI_AGENT_NAME: name, n.HOOK: hook})
+        for hook in hooks:
+            if hook not in known:
+                known.add(hook)
+                self.metrics.record(instruments.COVERAGE, 1, {n.GEN_AI_AGENT_NAME: name, n.HOOK: hook})
 
     def hooks(self, agent: str) -> tuple[str, ...]:
         """The hooks known to be installed for an agent, sorted."""
@@ -168,6 +186,7 @@ class Recorder:
             self._unarmed[agent, rule] = known
             return
         self.metrics.record(instruments.DETECTIONS, 1, {n.GEN_AI_AGENT_NAME: agent, n.DETECTION_RULE: rule})
+        self.notice()
 
     def _arm(self, agent: str, rule: str) -> bool:
         """Whether every hook that the rule needs is there; that stays so, as hooks are never taken back."""

@@ -6,19 +6,25 @@ started over. Card numbers and IBANs are replaced only when their check digits a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tachograph.telemetry.content import CONTENT_KEYS, IDENTIFIERS
-from tachograph.telemetry.sensitive import DETECTORS, TRIGGER
+from tachograph.telemetry.content import CONTENT_KEYS
+from tachograph.telemetry.sensitive import DETECTORS, TRIGGER, names_secret
 
 if TYPE_CHECKING:
     import re
 
+    from tachograph.telemetry.analyzer import Analyzer
+
 MARGIN: Final = 256  # characters read beyond the cap, so that a secret that straddles it is seen whole
 CUT: Final = "…[cut]"
+SECRET: Final = "[secret]"  # noqa: S105 - what stands in the place of one
+
+_JSON_BEGINS: Final = ("{", "[", '"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,15 @@ class Redaction:
 
     `patterns` are (category, compiled pattern), each match becomes `[category]`; they should run in linear time, as
     they see untrusted text. `content_keys` name further content attributes, `.*` at the end for all keys below.
-    Texts are cut at `max_length` characters.
+    Texts are cut at `max_length` characters. `analyzer` finds what no pattern does; it takes milliseconds, so it is
+    set for what runs in the export thread only. `hash_key` keys the hashes of ids and persons.
     """
 
     patterns: tuple[tuple[str, re.Pattern[str]], ...] = ()
     content_keys: tuple[str, ...] = ()
     max_length: int = 16_384
+    analyzer: Analyzer | None = None
+    hash_key: bytes | None = None
 
     @cached_property
     def _content(self) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -78,7 +87,18 @@ def redact(text: str, redaction: Redaction = DEFAULT) -> Redacted:
                 kept = replaced
     if clipped:
         kept = kept[: max(0, min(redaction.max_length, len(kept) - MARGIN))] + CUT
+    if redaction.analyzer is not None:
+        kept = _analyzed(kept, redaction.analyzer, found)
     return Redacted(kept, tuple(sorted(found)))
+
+
+def _analyzed(text: str, analyzer: Analyzer, found: set[str]) -> str:
+    from tachograph.telemetry.analyzer import findings
+
+    for category, span in reversed(findings(analyzer, text)):
+        found.add(category)
+        text = _replace(text, [span], category)
+    return text
 
 
 def _replace(text: str, spans: list[tuple[int, int]], category: str) -> str:
@@ -92,31 +112,60 @@ def _replace(text: str, spans: list[tuple[int, int]], category: str) -> str:
     return "".join((*parts, text[end:]))
 
 
-def redact_attributes(
-    attributes: Mapping[str, Any] | None, *, content: bool, redaction: Redaction = DEFAULT
-) -> dict[str, Any]:
-    """A redacted copy of span, event or log attributes; content attributes are dropped unless `content` is on.
-
-    Strings are redacted in lists, mappings and bytes too; identifiers that join telemetry stay as they are.
-    """
-    kept: dict[str, Any] = {}
-    for key, value in (attributes or {}).items():
-        if key in IDENTIFIERS:
-            kept[key] = value
-        elif content or not redaction.is_content(key):
-            kept[key] = redact_value(value, redaction)
-    return kept
-
-
 def redact_value(value: Any, redaction: Redaction = DEFAULT) -> Any:
-    """A redacted copy of any attribute value or log body."""
+    """A redacted copy of any attribute value or log body: strings in lists, mappings and bytes too.
+
+    What stands behind a name like `password` becomes `[secret]`: in mappings, in pairs of name and value as headers
+    are, and behind a flag in a list of arguments.
+    """
     if isinstance(value, str):
         return redact(value, redaction).text
     if isinstance(value, bytes):
         return redact(value.decode("utf-8", "replace"), redaction).text.encode()
     if isinstance(value, Mapping):
-        pairs = cast("Mapping[str, Any]", value).items()
-        return {redact(str(key), redaction).text: redact_value(part, redaction) for key, part in pairs}
+        return _mapping(cast("Mapping[Any, Any]", value), redaction)
     if isinstance(value, Sequence):
-        return tuple(redact_value(part, redaction) for part in cast("Sequence[Any]", value))
+        return _sequence(cast("Sequence[Any]", value), redaction)
     return value
+
+
+def redact_json(text: str, redaction: Redaction = DEFAULT) -> str:
+    """A redacted copy of a text that is JSON as a rule: what its keys say is a secret is taken out as well."""
+    if text[:1] in _JSON_BEGINS and len(text) <= redaction.max_length:
+        try:
+            return json.dumps(redact_value(json.loads(text), redaction), ensure_ascii=False)
+        except (ValueError, RecursionError):  # text after all
+            pass
+    return redact(text, redaction).text
+
+
+def hide(name: object, value: Any, redaction: Redaction) -> Any:
+    """`value` redacted, as a whole where it has the name of a secret."""
+    if isinstance(name, str) and value is not None and not isinstance(value, bool) and names_secret(name):
+        return SECRET
+    return redact_value(value, redaction)
+
+
+def _mapping(value: Mapping[Any, Any], redaction: Redaction) -> dict[str, Any]:
+    named = value.get("name", value.get("key"))  # {"name": "Authorization", "value": …}
+    return {
+        redact(str(key), redaction).text: hide(named if key == "value" else key, part, redaction)
+        for key, part in value.items()
+    }
+
+
+def _sequence(value: Sequence[Any], redaction: Redaction) -> tuple[Any, ...]:
+    kept: list[Any] = []
+    flag: str | None = None  # the argument before, where it is one: --password hunter2
+    for part in value:
+        kept.append(hide(flag, part, redaction) if flag is not None else _item(part, redaction))
+        flag = part if isinstance(part, str) and part[:1] == "-" else None
+    return tuple(kept)
+
+
+def _item(part: Any, redaction: Redaction) -> Any:
+    if isinstance(part, list | tuple):
+        pair = cast("Sequence[Any]", part)
+        if len(pair) == 2 and isinstance(pair[0], str):  # noqa: PLR2004 - a name and its value, as headers are
+            return (redact(pair[0], redaction).text, hide(pair[0], pair[1], redaction))
+    return redact_value(part, redaction)

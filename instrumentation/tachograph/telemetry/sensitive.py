@@ -6,7 +6,7 @@ A stretch is (start, end); stretches of one kind come in order and do not overla
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -54,6 +54,7 @@ _TOKEN: Final = re.compile(
 )
 
 _EMAIL: Final = re.compile(r"(?<![\w.%+'-])[\w.%+'-]++@(?P<domain>[\w-]++(?:\.[\w-]++)++)")
+_EMAIL_IN_URL: Final = re.compile(r"(?<![\w.%+'-])(?:[\w.+'-]|%(?!40))++%40(?P<domain>[\w-]++(?:\.[\w-]++)++)")
 
 # ISO 13616 registry: length of an IBAN by country.
 _IBAN_LENGTHS: Final = {
@@ -93,7 +94,13 @@ _DOUBLED: Final = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)
 _DIGITS: Final = re.compile(rf"(?<!\d)(?:[0-9](?:{_SEPARATOR.pattern}(?=[0-9]))?){{13,}}+")
 _GROUP: Final = re.compile(r"[0-9]+")
 
-_SSN: Final = re.compile(r"(?<![\w-])(?:\d{3}-\d{2}-\d{4}|(?!000|666|9)\d{3} (?!00)\d{2} (?!0000)\d{4})(?![\w-])")
+_SSN: Final = re.compile(
+    r"""
+      (?<![\w-]) (?: \d{3}-\d{2}-\d{4} | (?!000|666|9)\d{3}[ ](?!00)\d{2}[ ](?!0000)\d{4} ) (?![\w-])
+    | (?i: \bssn | \bsocial[ _-]security (?:[ _-](?:number|no))? ) \W{1,5} (?P<bare> \d{9} ) (?![\w-])
+    """,
+    re.VERBOSE,
+)
 
 _PHONE: Final = re.compile(
     r"""
@@ -113,9 +120,16 @@ def tokens(text: str) -> Spans:
 
 def emails(text: str) -> Spans:
     """E-mail addresses; `package@1.2.3` is none."""
-    if "@" not in text:
-        return
-    for found in _EMAIL.finditer(text):
+    return _addresses(_EMAIL, text) if "@" in text else iter(())
+
+
+def emails_in_urls(text: str) -> Spans:
+    """E-mail addresses as they stand in URLs, with `%40`."""
+    return _addresses(_EMAIL_IN_URL, text) if "%40" in text else iter(())
+
+
+def _addresses(pattern: re.Pattern[str], text: str) -> Spans:
+    for found in pattern.finditer(text):
         last = found["domain"].rpartition(".")[2]
         if any(letter.isalpha() for letter in last):
             yield found.span()
@@ -179,8 +193,8 @@ def _luhn(digits: str) -> bool:
 
 
 def social_security_numbers(text: str) -> Spans:
-    """US social security numbers: any 123-45-6789, with spaces only those that can have been issued."""
-    return (found.span() for found in _SSN.finditer(text))
+    """US social security numbers: 123-45-6789, with spaces only those that can have been issued, bare ones if named."""
+    return (found.span(found.lastgroup or 0) for found in _SSN.finditer(text))
 
 
 def phones(text: str) -> Spans:
@@ -191,8 +205,28 @@ def phones(text: str) -> Spans:
 DETECTORS: Final[tuple[tuple[str, Callable[[str], Spans]], ...]] = (
     ("token", tokens),
     ("email", emails),
+    ("email", emails_in_urls),
     ("iban", ibans),
     ("card", cards),
     ("ssn", social_security_numbers),
     ("phone", phones),
 )
+
+# Last words of a name behind which a secret stands, whatever it looks like.
+_SECRET_WORDS: Final = frozenset(
+    {"apikey", "authorization", "cookie", "credential", "credentials", "cvc", "cvv", "jwt", "passcode", "passphrase",
+     "passwd", "password", "passwort", "pin", "pwd", "secret", "ssn", "token"}
+)  # fmt: skip
+_SECRET_PAIRS: Final = frozenset(
+    {("access", "key"), ("account", "key"), ("api", "key"), ("auth", "key"), ("card", "number"), ("encryption", "key"),
+     ("private", "key"), ("secret", "key"), ("security", "code"), ("security", "number"), ("signing", "key")}
+)  # fmt: skip
+_WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_LONGEST_NAME: Final = 128
+
+
+@lru_cache(4096)
+def names_secret(name: str) -> bool:
+    """Whether a key, header or flag of this name holds a secret: `dbPassword`, `X-Api-Key`, `--token`."""
+    words = [word.lower() for word in _WORDS.findall(name[-_LONGEST_NAME:])]
+    return words[-1:] != [] and (words[-1] in _SECRET_WORDS or tuple(words[-2:]) in _SECRET_PAIRS)

@@ -26,9 +26,13 @@ def carry() -> Callable[[], None]:
 
     @functools.wraps(original)
     def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        if on and current() is not None:
-            return original(self, _carried(fn), *args, **kwargs)
-        return original(self, fn, *args, **kwargs)
+        work = fn
+        try:
+            if on and current() is not None:
+                work = _carried(fn)
+        except Exception as error:  # noqa: BLE001 - the host's work goes on without us
+            failed("instrument", error)
+        return original(self, work, *args, **kwargs)
 
     def stop() -> None:
         nonlocal on

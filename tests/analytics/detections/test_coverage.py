@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from analytics.detections.stores import stored
 from analytics.detections.twins import approved, shown_the_diff, unapproved, write_only
+from opentelemetry import baggage, context
 
 import tachograph
 from tachograph.registry import load
@@ -53,6 +54,24 @@ def test_a_hook_that_an_agent_shows_later_judges_its_earlier_runs(tmp_path: Path
             found = detect(connection)
     assert spans_before == []
     assert [(one.rule, one.agent) for one in found] == [("write_unapproved", "clerk")]
+
+
+def test_an_agent_that_only_joins_the_runs_of_others_is_seen_too(tmp_path: Path):
+    """Its part of the run is a step of the caller's, and says which hooks it has."""
+    with recording("billing") as recorded:
+        recorded.recorder.baggage = "on"
+        token = context.attach(baggage.set_baggage("tachograph.run.id", "run-17"))
+        try:
+            unapproved("billing")
+        finally:
+            context.detach(token)
+        with connect(stored(recorded, tmp_path / "home")) as connection:
+            found = detect(connection)
+            known = coverage(connection, found)
+            runs = connection.execute("SELECT count(*) FROM runs").fetchall()
+    assert runs == [(0,)]
+    assert {(one.rule, one.run_id, one.agent) for one in found} == {("write_unapproved", "run-17", "billing")}
+    assert {(one.agent, one.state) for one in known if one.rule == "write_unapproved"} == {("billing", "violated")}
 
 
 def test_another_agents_hooks_say_nothing_of_this_one(tmp_path: Path):

@@ -6,9 +6,12 @@ gives the ids of the spans that the detection must name, in order of time.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 import tachograph
 from tachograph.registry import names as n
@@ -126,7 +129,9 @@ def foreign_span(name: str, attributes: dict[str, str]) -> str:
     """A span of a framework that knows nothing of tachograph; its id."""
     recorder = active()
     assert recorder is not None
-    span = recorder.tracer.start_span(name, attributes=attributes, start_time=recorder.clock())
+    theirs = copy.copy(recorder.tracer)  # of the same provider
+    theirs._instrumentation_scope = InstrumentationScope("a.framework")
+    span = theirs.start_span(name, attributes=attributes, start_time=recorder.clock())
     span.end(end_time=recorder.clock())
     return f"{span.get_span_context().span_id:016x}"
 

@@ -25,7 +25,7 @@ def test_figures_of_one_agent(home):
         found = totals(connection, Scope(BEGAN, None, "airline"))
     assert found.spend.value == pytest.approx(16 * 0.0313)
     assert found.spend.sql == (
-        "SELECT round(sum(cost), 9) AS spend FROM runs\n"
+        "SELECT round(sum(cost / coalesce(nullif(sample_rate, 0), 1)), 9) AS spend FROM runs\n"
         "WHERE ts >= TIMESTAMP '2026-01-01 00:00:00' AND agent = 'airline'"
     )
     assert found.cost_per_success.value == pytest.approx(16 * 0.0313 / 11)

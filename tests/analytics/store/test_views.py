@@ -185,6 +185,37 @@ def test_the_parts_of_a_suspended_run_are_one_row(home):
     assert [(noon, f"{11:032x}", "t11", "success", "completed", 1, 5, 1, 1, 24.0)] == ask(home, sql)
 
 
+def test_the_hooks_of_a_run_are_those_of_all_its_parts(home):
+    waits = ours("run", **{names.RUN_HOOKS: ["run", "approval"], names.RUN_SUSPENDED: True})
+    goes_on = ours("run", **{names.RUN_HOOKS: ["run", "tool"]})
+    says_nothing = {**ours("run"), names.RUN_ID: "r13"}
+    spans = [ASpan(11, 1, waits), ASpan(13, 1, goes_on, start_ms=1000, end_ms=1013), ASpan(17, 1, says_nothing)]
+    fill(home, traces(spans))
+    rows = [("r11", ["approval", "run", "tool"]), ("r13", [])]
+    assert ask(home, "SELECT run_id, coalesce(hooks, []) FROM runs ORDER BY 1") == rows
+
+
+def test_a_request_is_pending_until_it_is_answered_in_whatever_part_of_its_run(home):
+    def asked(trace: int, span: int, status: str, key: str | None, **more: object) -> ASpan:
+        facts = {names.APPROVAL_STATUS: status, **({names.APPROVAL_ID: key} if key else {})}
+        return ASpan(trace, span, ours("approval", **facts) | more, start_ms=1000 * trace + span, end_ms=20_000)
+
+    answered = [asked(11, 1, "pending", "a1"), asked(13, 1, "pending", "a1"), asked(17, 1, "approved", "a1")]
+    again = [asked(17, 2, "rejected", "a1")]
+    open_still = [asked(11, 3, "pending", "a2"), asked(13, 3, "pending", "a2")]
+    unnamed = [asked(11, 5, "pending", None), asked(11, 7, "pending", None)]
+    of_another_run = [asked(19, 1, "pending", "a1", **{names.RUN_ID: "r19"})]
+    fill(home, traces([*answered, *again, *open_still, *unnamed, *of_another_run]))
+    assert ask(home, "SELECT run_id, approval_id, status, span_id FROM approvals ORDER BY ts") == [
+        ("r11", "a2", "pending", f"{3:016x}"),
+        ("r11", None, "pending", f"{5:016x}"),
+        ("r11", None, "pending", f"{7:016x}"),
+        ("r11", "a1", "approved", f"{1:016x}"),
+        ("r11", "a1", "rejected", f"{2:016x}"),
+        ("r19", "a1", "pending", f"{1:016x}"),
+    ]
+
+
 def test_a_degradation_joins_its_end_and_is_open_without_one(home):
     def entered(key: str) -> AnEvent:
         return AnEvent(

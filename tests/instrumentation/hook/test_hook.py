@@ -593,5 +593,5 @@ def test_what_is_logged_of_a_failure_is_its_type_and_our_frames_and_no_message(c
     (record,) = [record for record in caplog.records if record.name == "tachograph"]
     logged = logging.Formatter().format(record)
     assert "Alice" not in logged
-    assert "OSError in tachograph.telemetry.audit:" in logged
+    assert "OSError in tachograph.audit.writer:" in logged
     assert "test_hook" not in logged

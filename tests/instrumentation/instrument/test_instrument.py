@@ -308,7 +308,8 @@ def test_a_last_push_that_hangs_costs_no_more_than_two_seconds(endpoint):
     [
         ({"OTEL_METRIC_EXPORT_INTERVAL": "0"}, "metrics are not pushed: interval value 0.0 is invalid"),
         ({"OTEL_METRICS_EXPORTER": "console"}, "OTEL_METRICS_EXPORTER is 'console'"),
-        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}, "OTEL_TRACES_SAMPLER=traceidratio"),
+        ({"OTEL_TRACES_SAMPLER": "jaeger_remote"}, "OTEL_TRACES_SAMPLER=jaeger_remote is passed over"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "13"}, "OTEL_TRACES_SAMPLER_ARG is '13'"),
     ],
 )
 def test_a_setting_of_opentelemetry_that_is_passed_over_is_in_the_report(environ, note):

@@ -59,7 +59,7 @@ def test_a_route_says_what_it_could_choose_from():
     with recording() as recorded:
         with tachograph.route("intent", method="llm", constrained=True) as choice:
             choice.considered(["billing", "travel"], [0.83, 0.17])
-            choice.choose("billing", reason="asked by eve@example.com")
+            choice.choose("billing", reason="asked_by_eve@example.com")
         with tachograph.route("intent", method="llm", candidates=["billing"]) as choice:
             choice.choose("billing")
         with tachograph.route("intent") as choice:
@@ -71,7 +71,7 @@ def test_a_route_says_what_it_could_choose_from():
         "tachograph.routing.constraint.applied": True,
         "tachograph.routing.method": "llm",
         "tachograph.routing.outcome": "selected",
-        "tachograph.routing.reason": "asked by [email]",
+        "tachograph.routing.reason": "[email]",
         "tachograph.routing.scores": [0.83, 0.17],
         "tachograph.routing.selected": "billing",
     }
@@ -204,3 +204,88 @@ def test_a_release_is_on_every_span_after_it_was_assigned():
     assert releases == ["r-11", "r-11", "r-13", "r-13"]
     labels = {"tachograph_release_track": "canary", "gen_ai_evaluation_score_label": "pass"}
     assert recorded.metric("tachograph.evaluation.results", **labels) == 1
+
+
+def test_who_hands_over_is_the_agent_or_who_was_delegated_to_before():
+    with recording("desk") as recorded:
+        with tachograph.run("clerk"), tachograph.delegate("billing"):
+            with tachograph.delegate("refunds"):
+                pass
+            with tachograph.delegate("archive", source="auditor"):
+                pass
+        with tachograph.delegate("person"):
+            pass
+    hands = [span["attributes"] for span in recorded.spans("delegate")]
+    assert [(hand["tachograph.delegation.from"], hand["tachograph.routing.selected"]) for hand in hands] == [
+        ("billing", "refunds"),
+        ("auditor", "archive"),
+        ("clerk", "billing"),
+        ("desk", "person"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "action", "reason"),
+    [
+        ("turns", "run", "stop", "max_turns"),
+        ("tool_calls", "run", "degrade", "max_tool_calls"),
+        ("cost", "tenant", "escalate", "cost_budget"),
+        ("output_tokens", "session", "stop", "token_budget"),
+        ("wall_time", "run", "stop", "timeout"),
+        ("retries", "run", "stop", "retry_exhausted"),
+        ("turns", "run", "continue", "completed"),
+        ("retries", "tool", "stop", "completed"),
+    ],
+)
+def test_a_budget_that_ended_a_run_is_its_stop_reason(kind, scope, action, reason):
+    with recording() as recorded:
+        with tachograph.run():
+            tachograph.budget(kind, limit=13, used=11, scope=scope, action=action)
+            tachograph.budget(kind, limit=13, used=13, scope=scope, action=action)
+        with tachograph.run() as run:
+            tachograph.budget(kind, limit=13, used=13, scope=scope, action=action)
+            run.outcome("refused", "guardrail")
+    assert recorded.values("run", "tachograph.run.stop_reason") == [reason, "guardrail"]
+
+
+def test_a_budget_that_is_passed_by_is_on_record_once_a_run():
+    with recording() as recorded, tachograph.run():
+        for used in (11, 13, 17):
+            tachograph.budget("turns", limit=13, used=used, action="continue")
+        tachograph.budget("cost", limit=13, used=17, action="stop")
+    (entry,) = recorded.events("tachograph.audit.recorded")
+    assert entry["attributes"]["tachograph.audit.action"] == "override"
+    assert entry["attributes"]["tachograph.budget.type"] == "turns"
+    assert entry["attributes"]["tachograph.budget.limit"] == 13.0
+
+
+def test_calls_say_in_which_state_they_met_their_circuit_breaker():
+    with recording() as recorded:
+        with tachograph.tool("lookup") as call:
+            call.circuit("open")
+            call.outcome("not_executed")
+        with tachograph.llm_call("gpt-4o") as call:
+            call.circuit("half_open")
+    assert recorded.values("tool", "tachograph.circuit.state") == ["open"]
+    assert recorded.values("llm", "tachograph.circuit.state") == ["half_open"]
+
+
+def test_a_timeout_that_is_said_is_an_error():
+    with recording() as recorded:
+        with tachograph.tool("lookup") as call:
+            call.outcome("timeout")
+        with tachograph.llm_call("gpt-4o") as call:
+            call.outcome("timeout")
+    assert [(span["attributes"]["error.type"], span["status"]) for span in recorded.spans()] == [
+        ("timeout", "ERROR"),
+        ("timeout", "ERROR"),
+    ]
+
+
+def test_what_a_tool_costs_counts_as_cost_of_the_run():
+    with recording() as recorded, tachograph.run() as run, tachograph.tool("search") as call:
+        call.cost(0.017)
+        assert run.context.cost == 0
+    assert run.context.cost == 0.017
+    assert recorded.values("tool", "tachograph.cost.amount") == [0.017]
+    assert recorded.metric("tachograph.cost", tachograph_cost_source="provider") == 0.017

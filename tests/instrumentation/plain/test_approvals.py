@@ -47,7 +47,7 @@ def test_each_name_is_a_request_for_approval(name, hook, recorded):
                     "tachograph.tool.tier": 2,
                     "tachograph.approval.mode": "dual",
                     "tachograph.approval.diff.presented": True,
-                    "tachograph.approval.id": "approval_0000000000000001",
+                    "tachograph.approval.id": "approval_019b76daabe800000000000000010001",
                     "tachograph.tool.arguments.hash": "b963514b08b1cc9a",
                     "tachograph.approval.diff.hash": "ed7002b439e9ac84",
                     "tachograph.approval.status": "approved",
@@ -152,7 +152,7 @@ def test_an_audit_entry_of_the_agents_own_is_on_record_and_a_failed_one_is_not(n
                 "attributes": {
                     "gen_ai.tool.name": "refund",
                     "gen_ai.tool.call.id": "c-17",
-                    "tachograph.audit.id": "audit_0000000000000004",
+                    "tachograph.audit.id": "audit_0000000000000002",
                     "tachograph.audit.action": "override",
                 },
             },

@@ -125,7 +125,7 @@ def test_each_validator_is_a_checkpoint_of_its_stage(hook, recorded):
         (None, ("allow", None, None)),
         (False, ("deny", None, None)),
         ((True, ""), ("allow", None, "")),
-        ((False, "too much"), ("deny", None, "too much")),
+        ((False, "too_much"), ("deny", None, "too_much")),
         (Judged(ok=True), ("allow", None, None)),
         (Judged(ok=False, reasons=["card", "email"], rule="pii"), ("deny", "pii", "card")),
         ({"allowed": False, "reason": "late"}, ("deny", None, "late")),

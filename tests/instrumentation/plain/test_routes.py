@@ -87,7 +87,7 @@ def test_a_route_says_what_was_chosen_from_what(hook, recorded):
 def test_a_result_may_say_all_of_it(hook, recorded):
     hook(Router)
     answer = SimpleNamespace(selected="refunds", candidates=["refunds", "bookings"], scores=[0.7, 0.3], method="llm",
-                             constrained=True, reason="refund is named")  # fmt: skip
+                             constrained=True, reason="refund_named")  # fmt: skip
     Router(answer).route("content")
     assert recorded.spans() == snapshot(
         [
@@ -103,7 +103,7 @@ def test_a_result_may_say_all_of_it(hook, recorded):
                     "tachograph.routing.candidate.count": 2,
                     "tachograph.routing.scores": [0.7, 0.3],
                     "tachograph.routing.selected": "refunds",
-                    "tachograph.routing.reason": "refund is named",
+                    "tachograph.routing.reason": "refund_named",
                     "tachograph.routing.outcome": "selected",
                 },
                 "status": "UNSET",
@@ -145,14 +145,18 @@ def test_delegate_and_combine(hook, recorded):
                 "name": "delegate searcher",
                 "kind": "delegate",
                 "parent": None,
-                "attributes": {"tachograph.routing.selected": "searcher", "tachograph.subtask.id": "s-13"},
+                "attributes": {
+                    "tachograph.routing.selected": "searcher",
+                    "tachograph.delegation.from": "desk",
+                    "tachograph.subtask.id": "s-13",
+                },
                 "status": "UNSET",
             },
             {
                 "name": "delegate delegate",
                 "kind": "delegate",
                 "parent": None,
-                "attributes": {"tachograph.routing.selected": "delegate"},
+                "attributes": {"tachograph.routing.selected": "delegate", "tachograph.delegation.from": "desk"},
                 "status": "UNSET",
             },
             {

@@ -383,3 +383,79 @@ def test_a_further_attempt_is_a_retry(hook, recorded):
         {n.GEN_AI_TOOL_NAME: "pay", n.GEN_AI_TOOL_CALL_ID: calls[2], n.TOOL_ATTEMPT: 3},
     ]
     assert recorded.metric("tachograph.tool.retries") == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"error": TimeoutError()}, "TimeoutError"),
+        ({"error": "upstream timed out"}, "timeout"),
+        ({"timed_out": True}, "timeout"),
+        ("Tool lookup timed out after 0.5 seconds.", "timeout"),
+        ({"error": "no such booking"}, None),
+        ({"timed_out": False}, None),
+        ("found in time", None),
+    ],
+)
+def test_a_timeout_that_the_tool_kept_to_itself_is_an_error(answer, kind, hook, recorded):
+    class Agent:
+        def call_tool(self, tool: str, timeout: float = 0.5) -> Any:
+            return answer
+
+    hook(Agent)
+    assert Agent().call_tool("lookup") is answer
+    (call,) = recorded.spans("tool")
+    timed_out = call["attributes"][n.TOOL_OUTCOME] == "timeout"
+    assert timed_out == (kind is not None)
+    if timed_out:
+        assert (call["attributes"][n.ERROR_TYPE], call["status"]) == (kind, "ERROR")
+
+
+@pytest.mark.parametrize("limit", [None, 17.0])
+def test_a_text_about_timeouts_is_none_where_the_time_was_not_up(limit, hook, recorded):
+    class Agent:
+        def call_tool(self, tool: str, timeout: float | None = limit) -> str:
+            return "Sessions time out after 13 minutes."
+
+    hook(Agent)
+    Agent().call_tool("lookup")
+    assert recorded.values("tool", n.TOOL_OUTCOME) == ["success"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ({"replayed": True}, "replayed"),
+        ({"deduplicated": True}, "replayed"),
+        ({"idempotency": "replayed"}, "replayed"),
+        ({"idempotency": "in_progress"}, "in_progress"),
+        ({"idempotency": "unknown"}, "executed"),
+        ({}, "executed"),
+    ],
+)
+def test_what_a_key_led_to_is_what_the_result_says(answer, result, hook, recorded):
+    class Agent:
+        def call_tool(self, tool: str, idempotency_key: str) -> dict[str, Any]:
+            return answer
+
+    hook(Agent)
+    Agent().call_tool("refund", "key-13")
+    assert recorded.values("tool", n.TOOL_IDEMPOTENCY_RESULT) == [result]
+
+
+def test_a_further_attempt_says_how_long_it_waited_and_what_for(hook, recorded):
+    class Agent:
+        def call_tool(self, tool: str, attempt: int, backoff: float, last_error: Exception) -> None:
+            pass
+
+    hook(Agent)
+    Agent().call_tool("lookup", 3, 0.5, TimeoutError())
+    assert [event["attributes"] for event in recorded.events()] == [
+        {
+            n.GEN_AI_TOOL_NAME: "lookup",
+            n.GEN_AI_TOOL_CALL_ID: "call_0000000000000001",
+            n.TOOL_ATTEMPT: 3,
+            n.RETRY_BACKOFF: 0.5,
+            n.ERROR_TYPE: "TimeoutError",
+        }
+    ]

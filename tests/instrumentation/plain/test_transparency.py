@@ -173,6 +173,11 @@ def test_a_method_that_calls_itself_is_a_step_each_time(hook, recorded):
     assert len(recorded.spans("tool")) == 3
 
 
+class Purse:
+    def check_budget(self, type: str, limit: float, used: float) -> bool:
+        return used < limit
+
+
 def broken(*_: object, **__: object) -> None:
     raise RuntimeError("ours")
 
@@ -196,10 +201,11 @@ def test_the_agent_does_not_notice_when_our_own_code_fails(owner, name, hook, mo
             behaviour(),
             desk.handle(desk.Request("acme", "please 4111", calls=calls)),
             outcome(desk.handle, desk.Request("acme", "forbidden")),
+            Purse().check_budget("cost", 0.13, 0.11),
         ]
 
     plain = everything()
-    hook([kinds, desk])
+    hook([kinds, desk, Purse])
     guard.failures.clear()
     with recording():
         monkeypatch.setattr(owner, name, broken)

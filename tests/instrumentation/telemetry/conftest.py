@@ -24,6 +24,7 @@ class Endpoint:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     bodies: list[bytes] = field(default_factory=list[bytes])
     paths: list[str] = field(default_factory=list[str])
+    seen: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     released: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
@@ -49,6 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.endpoint.paths.append(self.path)
+        self.endpoint.seen.append({name.lower(): value for name, value in self.headers.items()})
         if answer == 200:
             self.endpoint.bodies.append(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
         self.send_response(int(answer))

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tachograph.errors import UsageError
 from tachograph.registry import load
-from tachograph.telemetry.endpoint import PrometheusReader, serve
+from tachograph.telemetry.endpoint import PrometheusReader, page_app, serve
 from tachograph.telemetry.families import prometheus_name
 
 
@@ -180,10 +180,14 @@ def test_a_reader_of_no_provider_exposes_nothing(reader, caplog):
     assert {record.name for record in caplog.records} == {"opentelemetry.sdk.metrics._internal.export"}
 
 
-def test_several_workers_behind_one_port_are_refused(monkeypatch, tmp_path):
+def test_the_multiprocess_mode_of_prometheus_client_changes_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    with pytest.raises(UsageError, match="OTEL_METRICS_EXPORTER=otlp"):
-        PrometheusReader()
+    reader = PrometheusReader()
+    provider = MeterProvider([reader], resource=Resource({}), shutdown_on_exit=False)
+    provider.get_meter("test").create_counter("calls").add(7)
+    assert samples(reader) == {("calls_total",): 7.0}
+    assert list(tmp_path.iterdir()) == []
+    provider.shutdown()
 
 
 def get(url, headers=None):
@@ -194,7 +198,7 @@ def get(url, headers=None):
 
 def test_the_server_speaks_both_formats(reader, meter):
     meter.create_counter("calls").add(7)
-    server = serve(reader, port=0)
+    server = serve(page_app(reader.families), port=0)
     try:
         kind, text = get(server.url)
         assert kind.startswith("text/plain")
@@ -209,7 +213,7 @@ def test_the_server_speaks_both_formats(reader, meter):
 
 
 def test_a_token_is_demanded_where_one_is_set(reader):
-    server = serve(reader, port=0, token=TOKEN)
+    server = serve(page_app(reader.families), port=0, token=TOKEN)
     try:
         for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Bearer s3cret "[:-3]}):
             with pytest.raises(urllib.error.HTTPError, match="401") as refused:
@@ -223,11 +227,11 @@ def test_a_token_is_demanded_where_one_is_set(reader):
 @pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.0.2.1", "metrics.example"])
 def test_an_open_address_demands_a_token(reader, host):
     with pytest.raises(UsageError, match="TACHOGRAPH_TOKEN"):
-        serve(reader, host=host, port=0)
+        serve(page_app(reader.families), host=host, port=0)
 
 
 def test_an_open_address_with_a_token_is_served(reader):
-    server = serve(reader, host=EVERYWHERE, port=0, token=TOKEN)
+    server = serve(page_app(reader.families), host=EVERYWHERE, port=0, token=TOKEN)
     try:
         assert get(f"http://127.0.0.1:{server.port}/", {"Authorization": "Bearer s3cret"})[0].startswith("text/plain")
     finally:
@@ -239,11 +243,11 @@ def test_a_taken_port_is_a_sentence(reader):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UsageError, match="OTEL_EXPORTER_PROMETHEUS_PORT"):
-            serve(reader, port=taken.getsockname()[1])
+            serve(page_app(reader.families), port=taken.getsockname()[1])
 
 
 def test_a_client_that_says_nothing_is_hung_up_on(reader):
-    server = serve(reader, port=0, slow_client_s=0.2)
+    server = serve(page_app(reader.families), port=0, slow_client_s=0.2)
     try:
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as silent:
             assert silent.recv(1) == b""
@@ -264,7 +268,7 @@ def test_the_resource_is_redacted():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forking with threads is the point
 def test_a_forked_child_closes_without_waiting_for_the_thread_that_serves_in_the_parent(reader, until):
-    server = serve(reader, port=0)
+    server = serve(page_app(reader.families), port=0)
     child = os.fork()
     if child == 0:
         server.close()
@@ -291,7 +295,7 @@ def test_a_forked_child_closes_without_waiting_for_the_thread_that_serves_in_the
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forking with threads is the point
 def test_a_forked_child_neither_serves_nor_holds_the_port(reader, until):
-    server = serve(reader, port=0)
+    server = serve(page_app(reader.families), port=0)
     child = os.fork()
     if child == 0:
         time.sleep(30)

@@ -19,11 +19,14 @@ from opentelemetry.trace import Link, Status, StatusCode
 
 from tachograph.config import Config
 from tachograph.telemetry import exporter as delivery
+from tachograph.telemetry import otlp
+from tachograph.telemetry.answer import Answer
 from tachograph.telemetry.batch import BatchProcessor, Limits
-from tachograph.telemetry.exporter import Answer, Exporter
-from tachograph.telemetry.otlp import connect_logs, connect_spans, has_credential_provider
+from tachograph.telemetry.delivery import deliver
+from tachograph.telemetry.destination import Destination
+from tachograph.telemetry.exporter import Exporter
+from tachograph.telemetry.otlp import connect, has_credential_provider
 from tachograph.telemetry.outgoing import outgoing_log, outgoing_span
-from tachograph.telemetry.pipeline import _batch
 
 SECRETS = {
     "card": "4111111111111111",
@@ -63,12 +66,16 @@ def spans():
     return make
 
 
-def exporter_to(url, counts, *, patience_s=30.0, timeout_s=0.5, content=False):
+def to(url, signal="traces", **settings):
+    return Destination(signal, f"{url}/v1/{signal}", **settings)
+
+
+def exporter_to(url, counts, *, patience_s=30.0, timeout_s=0.5, capture="off"):
     answer = Answer()
     return Exporter(
         "traces",
-        lambda: connect_spans(answer, url, timeout_s=timeout_s),
-        lambda span: outgoing_span(span, content=content),
+        lambda: connect(to(url, timeout_s=timeout_s), answer),
+        lambda span: outgoing_span(span, capture=capture),
         counts,
         answer=answer,
         patience_s=patience_s,
@@ -182,11 +189,12 @@ def test_a_session_that_is_not_ours_tells_nothing_and_a_failure_is_tried_again(c
         def shutdown(self):
             pass
 
-    def connect(answer, *_):
+    def connect_flaky(_to, answer):
         given.append(answer)
         return Flaky()
 
-    batch = _batch("traces", connect, outgoing_span, Config("agent", "http://127.0.0.1:9", False), counts)
+    monkeypatch.setattr(otlp, "connect", connect_flaky)
+    (batch,) = deliver("traces", outgoing_span, Config("agent", "http://127.0.0.1:9", False), counts, []).batches
     for span in spans(3):
         batch.on_end(span)
     assert batch.force_flush(10_000)
@@ -248,8 +256,8 @@ def test_an_attribute_that_cannot_be_encoded_costs_neither_the_span_nor_the_log(
 
 def test_other_threads_still_hear_the_inner_exporter(caplog):
     log = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-    inner = connect_spans(Answer(), "http://127.0.0.1:9")
-    with delivery._quiet(inner):
+    inner = connect(to("http://127.0.0.1:9"), Answer())
+    with delivery.quiet(inner):
         log.warning("ours")
         other = threading.Thread(target=log.warning, args=("the host's",))
         other.start()
@@ -284,7 +292,12 @@ def test_planted_secrets_are_in_no_exported_byte_and_the_host_keeps_its_span(ser
     for secret in SECRETS.values():
         assert secret.encode() not in text
     assert b"verbatim" not in text
-    assert b"no account for [card] [email] [ssn] [iban] [token]" in text
+    assert b"no account" not in text
+    assert b"ValueError" in text
+    exporter_of_content = exporter_to(endpoint.url, counts, capture="redacted")
+    assert exporter_of_content.export([span])
+    assert b"no account for [card] [email] [ssn] [iban] [token]" in endpoint.bodies[1]
+    exporter_of_content.shutdown()
     assert span.to_json() == before
     exporter.shutdown()
 
@@ -299,7 +312,7 @@ def test_everything_else_of_a_span_is_exported_as_the_sdk_would(serve, counts, s
         span.set_status(Status(StatusCode.ERROR, "odd"))
     batch = spans.memory.get_finished_spans()
     plain = serve(200)
-    connect_spans(Answer(), plain.url).export(batch)
+    connect(to(plain.url), Answer()).export(batch)
     exporter.export(batch)
     (ours,), (theirs,) = [
         [scopes for body in each.bodies for scopes in ExportTraceServiceRequest.FromString(body).resource_spans]
@@ -311,7 +324,7 @@ def test_everything_else_of_a_span_is_exported_as_the_sdk_would(serve, counts, s
 
 def test_content_that_is_turned_on_is_redacted_and_says_so(spans):
     span = spans(1, **{"gen_ai.input.messages": f"hello {SECRETS['email']}"})[0]
-    assert dict(outgoing_span(span, content=True).attributes) == {
+    assert dict(outgoing_span(span, capture="redacted").attributes) == {
         "gen_ai.input.messages": "hello [email]",
         "tachograph.content.state": "redacted",
     }
@@ -321,7 +334,7 @@ def test_content_that_is_turned_on_is_redacted_and_says_so(spans):
 def test_logs_are_redacted_and_content_events_lose_their_body(serve, counts):
     endpoint = serve(200)
     answer = Answer()
-    exporter = Exporter("logs", lambda: connect_logs(answer, endpoint.url), outgoing_log, counts, answer=answer)
+    exporter = Exporter("logs", lambda: connect(to(endpoint.url, "logs"), answer), outgoing_log, counts, answer=answer)
     processor = BatchProcessor("logs", exporter, counts, Limits(delay_s=0.01))
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(processor)
@@ -342,7 +355,7 @@ def test_logs_are_redacted_and_content_events_lose_their_body(serve, counts):
         for scope in resource.scope_logs
         for record in scope.log_records
     ]
-    redacted = "[card] [email] [ssn] [iban] [token]"
+    redacted = f"[withheld: {len(ALL_SECRETS)} characters]"
     assert [(r.event_name, r.body.string_value, [a.value.string_value for a in r.attributes]) for r in records] == [
         ("tachograph.budget.used", "", [redacted]),
         ("gen_ai.user.message", "", []),
@@ -396,11 +409,11 @@ def test_a_forked_child_makes_connections_of_its_own(serve, counts, spans):
     made = []
     answer = Answer()
 
-    def connect():
-        made.append(connect_spans(answer, endpoint.url))
+    def connect_again():
+        made.append(connect(to(endpoint.url), answer))
         return made[-1]
 
-    exporter = Exporter("traces", connect, outgoing_span, counts, answer=answer)
+    exporter = Exporter("traces", connect_again, outgoing_span, counts, answer=answer)
     assert exporter.export(spans(2))
     exporter.after_fork()
     assert (exporter.delivered, exporter.pending, exporter.lost) == (0, 0, 0)

@@ -8,12 +8,15 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from tachograph.registry import instruments
+from tachograph.registry import instruments, load
 from tachograph.registry.names import DETECTION_RULE, GEN_AI_AGENT_NAME
 from tachograph.telemetry.content import CONTENT_KEYS
+from tachograph.telemetry.fingerprint import fingerprint
+from tachograph.telemetry.identity import identifier
 from tachograph.telemetry.metrics import Metrics
-from tachograph.telemetry.outgoing import outgoing_resource
-from tachograph.telemetry.redaction import CUT, Redacted, Redaction, redact, redact_attributes
+from tachograph.telemetry.outgoing import outgoing_attributes, outgoing_labels, outgoing_metrics, outgoing_resource
+from tachograph.telemetry.redaction import CUT, Redacted, Redaction, redact, redact_json, redact_value
+from tachograph.telemetry.sensitive import names_secret
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,9 @@ from tachograph.telemetry.redaction import CUT, Redacted, Redaction, redact, red
         ("ü@bücher.example", "[email]", "email"),
         ("ssn 123-45-6789.", "ssn [ssn].", "ssn"),
         ("ssn 123 45 6789", "ssn [ssn]", "ssn"),
+        ("SSN: 123456789", "SSN: [ssn]", "ssn"),
+        ("social security number 123456789.", "social security number [ssn].", "ssn"),
+        ("/find?q=1&mail=bob.o%2Bx%40example.com&n=2", "/find?q=1&mail=[email]&n=2", "email"),
         ("call +1 (555) 123-4567", "call [phone]", "phone"),
         ("call +49 30 1234567 or 555-123-4567", "call [phone] or [phone]", "phone"),
         ("(555) 123-4567", "[phone]", "phone"),
@@ -80,6 +86,8 @@ def test_a_secret_becomes_its_kind(text, expected, category):
         "pkg@1.2.3",
         "@decorator",
         "000 45 6789",
+        "order 123456789",
+        "a%40b",
         "2026-11-24T10:00:00Z",
         "550e8400-e29b-41d4-a716-446655440000",
         "risk-assessment-for-customers-abroad",
@@ -120,18 +128,18 @@ def test_own_patterns_and_content_keys_are_added():
     )
     assert redact("see PNRAB12CD", redaction) == Redacted("see [booking]", ("booking",))
     attributes = {"app.note": "x", "app.mail.body": "y", "app.mailbox": "PNRAB12CD"}
-    assert redact_attributes(attributes, content=False, redaction=redaction) == {"app.mailbox": "[booking]"}
+    assert outgoing_attributes(attributes, capture="off", redaction=redaction) == {"app.mailbox": "[booking]"}
 
 
 def test_content_of_every_dialect_is_dropped_unless_it_is_on():
     keys = {key.replace(".*", ".13.text"): "mail bob@example.com" for key in CONTENT_KEYS}
     kept = {"gen_ai.prompt.name": "refund", "gen_ai.request.model": "gpt-4o", "tool_name": "find"}
-    assert redact_attributes({**keys, **kept}, content=False) == kept
-    assert redact_attributes({**keys, **kept}, content=True) == {**dict.fromkeys(keys, "mail [email]"), **kept}
+    assert outgoing_attributes({**keys, **kept}, capture="off") == kept
+    assert outgoing_attributes({**keys, **kept}, capture="redacted") == {**dict.fromkeys(keys, "mail [email]"), **kept}
 
 
 def test_numbered_messages_are_content_whatever_their_number():
-    assert redact_attributes({"gen_ai.prompt.17.content": "hi", "gen_ai.completion.0.role": "a"}, content=False) == {}
+    assert outgoing_attributes({"gen_ai.prompt.17.content": "hi", "gen_ai.completion.0.role": "a"}, capture="off") == {}
 
 
 def test_lists_mappings_and_bytes_are_redacted_and_numbers_are_not_touched():
@@ -142,7 +150,7 @@ def test_lists_mappings_and_bytes_are_redacted_and_numbers_are_not_touched():
         "none": None,
         "count": 4111111111111111,
     }
-    assert redact_attributes(attributes, content=False) == {
+    assert outgoing_attributes(attributes, capture="redacted") == {
         "list": ("[email]", 11, 1.3, True),
         "map": {"[email]": {"deep": ("[ssn]",)}},
         "bytes": b"[email]",
@@ -151,12 +159,83 @@ def test_lists_mappings_and_bytes_are_redacted_and_numbers_are_not_touched():
     }
 
 
-def test_identifiers_that_join_telemetry_stay_whole():
-    attributes = {"tachograph.run.id": "555-123-4567", "gen_ai.conversation.id": "555-123-4567"}
-    assert redact_attributes(attributes, content=False) == {
-        "tachograph.run.id": "555-123-4567",
-        "gen_ai.conversation.id": "[phone]",
+def test_identifiers_that_join_telemetry_stay_whole_and_one_with_a_secret_is_always_the_same_hash():
+    attributes = {
+        "tachograph.run.id": "run_00c0ffee00c0ffee",
+        "gen_ai.conversation.id": "desk/7",
+        "tachograph.tenant.id": "bob@example.com",
+        "tachograph.tool.documents": ["faq-13", "bob@example.com", "eve@example.com"],
     }
+    bob, eve = (f"hashed_{fingerprint(mail)}" for mail in ("bob@example.com", "eve@example.com"))
+    assert outgoing_attributes(attributes) == {
+        "tachograph.run.id": "run_00c0ffee00c0ffee",
+        "gen_ai.conversation.id": "desk/7",
+        "tachograph.tenant.id": bob,
+        "tachograph.tool.documents": ("faq-13", bob, eve),
+    }
+    keyed = outgoing_attributes(attributes, redaction=Redaction(hash_key=b"k13"))
+    assert keyed["tachograph.tenant.id"] == f"hashed_{fingerprint('bob@example.com', b'k13')}" != bob
+
+
+def test_a_hashed_identifier_is_not_hashed_again():
+    once = identifier("bob@example.com")
+    assert (identifier(once), identifier("4111111111111111")) == (once, f"hashed_{fingerprint('4111111111111111')}")
+
+
+def test_persons_are_hashed_whatever_their_id_is():
+    attributes = {"user.id": "jane", "enduser.id": "jane", "user.roles": ("clerk",)}
+    hashed = fingerprint("jane", b"k13")
+    redaction = Redaction(hash_key=b"k13")
+    assert outgoing_attributes(attributes, capture="full", redaction=redaction) == {
+        "user.id": hashed,
+        "enduser.id": hashed,
+        "user.roles": ("clerk",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *((name, True) for name in ("password", "dbPassword", "X-Api-Key", "--token", "client_secret", "APIKEY",
+                                    "http.header.authorization", "Set-Cookie", "cvv", "card_number", "AWS_SECRET_KEY")),
+        *((name, False) for name in ("input_tokens", "token_count", "key", "monkey", "password_hash", "author", "", "7",
+                                     "tachograph.cache.key.parts", "gen_ai.usage.output_tokens")),
+    ],
+)  # fmt: skip
+def test_what_stands_behind_the_name_of_a_secret_is_one(name, is_one):
+    assert redact_value({name: "abc", "inside": {name: ["abc", 11]}}) == {
+        name: "[secret]" if is_one else "abc",
+        "inside": {name: "[secret]" if is_one else ("abc", 11)},
+    }
+    assert redact_value({name: None, "inside": {name: True}}) == {name: None, "inside": {name: True}}
+
+
+def test_no_attribute_of_the_registry_has_the_name_of_a_secret():
+    assert [name for name in load().attributes if names_secret(name)] == []
+
+
+def test_headers_and_arguments_are_pairs_of_name_and_value():
+    headers = [("Authorization", "abc"), ["accept", "json"], {"name": "Cookie", "value": "abc"}]
+    assert redact_value(headers) == (
+        ("Authorization", "[secret]"),
+        ("accept", "json"),
+        {"name": "Cookie", "value": "[secret]"},
+    )
+    assert redact_value(["curl", "--token", "abc", "-v", "url"]) == ("curl", "--token", "[secret]", "-v", "url")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"pin": 1311, "say": "mail bob@example.com"}', '{"pin": "[secret]", "say": "mail [email]"}'),
+        ('[{"role": "user", "cookie": "ab"}]', '[{"role": "user", "cookie": "[secret]"}]'),
+        ('{"pin": 13', '{"pin": 13'),
+        ("{not json, bob@example.com}", "{not json, [email]}"),
+        ("[" * 5000, "[" * 5000),
+    ],
+)
+def test_json_is_redacted_by_its_keys_and_what_is_none_as_text(text, expected):
+    assert redact_json(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -165,7 +244,7 @@ def test_identifiers_that_join_telemetry_stay_whole():
      "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "(555) ", "555-", "sk-", " ", "\u00e9", "-", "\\", "token", "token=",
      "token=\\", 'token="', "token='a", r'token=\"a', "_pass=", "secret: ", "api_", "://", "://a:", "://a:b", "SG.",
      "SG.aaaaaaaaaaaaaaaa-", "-SG", "-eyJ", "_eyJaaaaaaaa", "-eyJaaaaaaaa.", "npm_", "Basic ", "Basic aaaaaaaa",
-     "authorization: basic "],
+     "authorization: basic ", "%40", "a%40", "a%", "ssn ", "social security "],
 )  # fmt: skip
 def test_time_grows_with_the_text_and_not_with_its_square(unit):
     redaction = Redaction(max_length=10**7)
@@ -212,4 +291,22 @@ def test_labels_of_metrics_are_redacted():
         {GEN_AI_AGENT_NAME: "[email]", DETECTION_RULE: "PII_FOUND"},
         {GEN_AI_AGENT_NAME: "[email]", DETECTION_RULE: "password=[token]"},
     ]
+    provider.shutdown()
+
+
+def test_labels_of_the_hosts_own_metrics_stay_apart_when_they_are_hashed():
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], Resource({"owner": "bob@example.com"}), shutdown_on_exit=False)
+    counter = provider.get_meter("host").create_counter("orders")
+    for mail, orders in (("bob@example.com", 11), ("eve@example.com", 13), ("none", 17)):
+        counter.add(orders, {"customer": mail})
+    (sent,) = outgoing_metrics(reader.get_metrics_data()).resource_metrics
+    points = sent.scope_metrics[0].metrics[0].data.data_points
+    assert {point.attributes["customer"]: point.value for point in points} == {
+        identifier("bob@example.com"): 11,
+        identifier("eve@example.com"): 13,
+        "none": 17,
+    }
+    assert sent.resource.attributes == {"owner": "[email]"}
+    assert outgoing_labels({"bob@example.com": 7}) == {"[email]": 7}
     provider.shutdown()

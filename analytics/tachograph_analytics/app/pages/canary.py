@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from tachograph_analytics.app import comparisons, frame, gates, links, side_by_side, state
+from tachograph_analytics.app import comparisons, frame, gates, links, sampled, side_by_side, state
 from tachograph_analytics.app.snapshot import Snapshot, add_to_incident
 from tachograph_analytics.app.tables import table
 from tachograph_analytics.app.words import number, plain, when
@@ -16,6 +16,7 @@ from tachograph_analytics.canary import Comparison, Pair, Release, compare, defa
 from tachograph_analytics.canary.decisions import decisions
 from tachograph_analytics.canary.evidence import kinds, movers, spread
 from tachograph_analytics.canary.golden import cases
+from tachograph_analytics.runs.estimate import sampling
 from tachograph_analytics.runs.scope import Scope
 from tachograph_analytics.runs.totals import pricing
 
@@ -198,6 +199,9 @@ def _draw(store: state.Store, comparison: Comparison, scope: Scope) -> None:
     warning = comparisons.ramp(comparison)
     if warning:
         st.warning(plain(warning), icon=":material/trending_up:")
+    kept = sampling(store.connection, replace(comparison.scope, agent=comparison.pair.agent))
+    if kept is not None:
+        st.warning(plain(sampled.biased(kept)), icon=":material/filter_alt:")
     told = (*comparison.in_order(), *comparison.silent())
     shown = tuple((gate.criterion.label, gate.baseline.value, gate.candidate.value) for gate in told)
     add_to_incident(Snapshot(sentence, comparison.sql(), ("gate", "baseline", "candidate"), shown))

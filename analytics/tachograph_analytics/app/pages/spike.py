@@ -19,12 +19,14 @@ from tachograph_analytics.app import (
     headline,
     links,
     prices,
+    sampled,
     state,
 )
 from tachograph_analytics.app.charts import spend as drawing
 from tachograph_analytics.app.snapshot import Snapshot, add_to_incident, carried
 from tachograph_analytics.app.tables import table
-from tachograph_analytics.app.words import many, number, plain, share, usd, when
+from tachograph_analytics.app.words import many, number, plain, usd, when
+from tachograph_analytics.runs.estimate import sampling
 from tachograph_analytics.runs.figure import Figure
 from tachograph_analytics.runs.totals import pricing
 from tachograph_analytics.spikes import alarm, costliest, releases
@@ -35,6 +37,7 @@ from tachograph_analytics.spikes.window import Comparison, compared
 
 if TYPE_CHECKING:
     from tachograph_analytics.app.links import Window
+    from tachograph_analytics.runs.estimate import Sampling
     from tachograph_analytics.runs.scope import Scope
     from tachograph_analytics.runs.totals import Pricing
     from tachograph_analytics.spikes.releases import Pair
@@ -99,7 +102,7 @@ def _spike(store: state.Store, comparison: Comparison, scope: Scope, priced: Pri
     sentence = " ".join(filter(None, sentences))
     _chart(store, comparison, summed, first)
     _headline(sentence, summed, pair, comparison)
-    _honesty(comparison, summed, scope, priced)
+    _honesty(comparison, summed, scope, priced, sampling(store.connection, comparison.scope))
     query = ranking.sql(comparison) if found else summed.sql
     add_to_incident(_snapshot(f"{sentence} Cost: {prices.said(priced)}.", query, found, summed))
     if found:
@@ -130,14 +133,14 @@ def _headline(sentence: str, summed: Totals, pair: Pair | None, comparison: Comp
         )
 
 
-def _honesty(comparison: Comparison, summed: Totals, scope: Scope, priced: Pricing) -> None:
+def _honesty(comparison: Comparison, summed: Totals, scope: Scope, priced: Pricing, kept: Sampling | None) -> None:
     """What the figures leave out, and how the money was counted."""
     window = comparison.window
     said = [f"Cost: {prices.said(priced)}."]
     if summed.unpriced:
         said.append(f"{many(summed.unpriced, 'run')} of the window have no price and are not in its cost.")
-    if summed.sampled < 1:
-        said.append(f"Runs are sampled (down to {share(summed.sampled)} kept): sums are those of the runs kept.")
+    if kept is not None:
+        said.append(sampled.estimated(kept, "Sentence and chart"))
     if (scope.until or datetime.now(UTC)) - window.until > _SILENT:
         said.append(f"The data end at {when(window.until)}, so the window is counted until then.")
     st.caption(plain(" ".join(said)))

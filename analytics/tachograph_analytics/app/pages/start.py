@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from tachograph_analytics.app import breakdowns, controls, figures, findings, frame, incidents, links, prices, state
+from tachograph_analytics.app import (
+    breakdowns,
+    controls,
+    figures,
+    findings,
+    frame,
+    incidents,
+    links,
+    prices,
+    sampled,
+    state,
+)
 from tachograph_analytics.app.snapshot import Snapshot, add_to_incident
 from tachograph_analytics.app.words import many, plain, when
 from tachograph_analytics.detections import Coverage, Group, grouped, sql
 from tachograph_analytics.incidents import listed
+from tachograph_analytics.runs.estimate import sampling
 from tachograph_analytics.runs.totals import Pricing, pricing, totals
 from tachograph_analytics.store.home import Home
 
@@ -123,6 +135,9 @@ def _totals(store: state.Store, scope: Scope, priced: Pricing) -> None:
     for column, figure, remark in zip(st.columns(4), drawn, remarks, strict=True):
         with column:
             figures.draw(figure, remark)
+    kept = sampling(store.connection, scope)
+    if kept is not None:
+        st.caption(plain(sampled.estimated(kept, "These four figures")))
 
 
 page()

@@ -1,102 +1,71 @@
-"""For tests of agents: records what the hooks see in memory, with a clock and ids that are the same each time.
-
-def test_the_refund_is_approved():
-    with tachograph.testing.recording() as recorded:
-        agent.handle("refund 13")
-    assert recorded.values("approval", "tachograph.approval.status") == ["approved"]
-"""
+"""What was recorded, to read: spans, events, metrics and detections as plain values."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-from typing_extensions import override
-
 from tachograph.registry import load
 from tachograph.registry import names as n
 from tachograph.telemetry import guard
-from tachograph.telemetry.metrics import Metrics
-from tachograph.telemetry.processor import log_tap, span_tap
-from tachograph.telemetry.recorder import Recorder, activate, active
-from tachograph.telemetry.threads import carry
+from tachograph.telemetry.recorder import active
+from tachograph.testing.facts import Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Mapping
 
-    from tachograph.telemetry.audit import AuditLog
+    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-EPOCH = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z in nanoseconds
+    from tachograph.plain.install import Installation
+    from tachograph.telemetry.recorder import Recorder
 
-
-@dataclass(slots=True)
-class SteppingClock:
-    """A clock that moves on by `step` seconds each time it is asked, or by hand."""
-
-    now: int = EPOCH
-    step: float = 1.0
-
-    def __call__(self) -> int:
-        """Nanoseconds since 1970."""
-        self.now += round(self.step * 1e9)
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Lets `seconds` pass."""
-        self.now += round(seconds * 1e9)
+# Where an audit entry stands in its chain: that says nothing of the agent.
+_PLACE = (n.AUDIT_CHAIN, n.AUDIT_SEQUENCE, n.AUDIT_HASH, n.AUDIT_PREVIOUS)
 
 
-@dataclass(slots=True)
-class CountingIds:
-    """Ids that count: 0000000000000001, 0000000000000002, …."""
-
-    counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    def __call__(self) -> str:
-        """The next id."""
-        return f"{next(self.counter):016x}"
-
-
-class CountingIdGenerator(IdGenerator):
-    """Trace and span ids that count."""
-
-    def __init__(self) -> None:
-        self._traces = itertools.count(1)
-        self._spans = itertools.count(1)
-
-    @override
-    def generate_trace_id(self) -> int:
-        return next(self._traces)
-
-    @override
-    def generate_span_id(self) -> int:
-        return next(self._spans)
-
-
-@dataclass(slots=True)
-class Recorded:
-    """What was recorded: whole spans and events as plain dicts, metrics as numbers."""
+@dataclass(slots=True, repr=False)
+class Reading:
+    """Whole spans and events as plain dicts, metrics as numbers."""
 
     recorder: Recorder
     _spans: InMemorySpanExporter
     _logs: InMemoryLogRecordExporter
     _metrics: InMemoryMetricReader
+    _closed: bool = False
+    _replaced: bool = False
+    _installations: list[Installation] = field(default_factory=list["Installation"])
+    _asserted: set[str] = field(default_factory=set[str])
+
+    _failures: Counter[str] = field(default_factory=lambda: Counter(guard.failures))
+
+    def __repr__(self) -> str:
+        return f"<{self.overview() or 'nothing recorded'}>"
+
+    # -- as the SDK has it
+    @property
+    def span_exporter(self) -> InMemorySpanExporter:
+        """The exporter that holds the spans."""
+        return self._spans
+
+    @property
+    def log_exporter(self) -> InMemoryLogRecordExporter:
+        """The exporter that holds the events."""
+        return self._logs
+
+    @property
+    def metric_reader(self) -> InMemoryMetricReader:
+        """The reader that collects the metrics."""
+        return self._metrics
 
     def sdk_spans(self) -> tuple[ReadableSpan, ...]:
         """The ended spans as the SDK has them, in the order in which they ended."""
         return self._spans.get_finished_spans()
 
+    # -- as plain values
     def spans(self, kind: str | None = None) -> list[dict[str, Any]]:
         """The ended spans: name, kind, parent (a name), attributes without the common ones, status; `kind` filters."""
         ended = self.sdk_spans()
@@ -122,6 +91,22 @@ class Recorded:
             if (span.attributes or {}).get(n.SPAN_KIND) == kind
         ]
 
+    def facts(self, source: str) -> list[Fact]:
+        """The spans of a kind, or the events of a name, with all their attributes, in the order in which they ended.
+
+        A stay in a degraded mode is one fact: how it ended is among the attributes of its beginning.
+        """
+        if source in load().spans:
+            spans = [(span.name, dict(span.attributes or {})) for span in self.sdk_spans()]
+            return [Fact(name, about) for name, about in spans if about.get(n.SPAN_KIND) == source]
+        records = [data.log_record for data in self._logs.get_finished_logs()]
+        found = [Fact(source, dict(record.attributes or {})) for record in records if record.event_name == source]
+        if source != n.EVENT_DEGRADATION_ENTERED:
+            return found
+        ended = {fact[n.DEGRADATION_ID]: fact.attributes for fact in self.facts(n.EVENT_DEGRADATION_EXITED)}
+        return [Fact(fact.name, {**fact.attributes, **ended.get(fact[n.DEGRADATION_ID], {})}) for fact in found]
+
+    # -- metrics
     def metric(self, name: str, **labels: str | int | bool) -> float:
         """A counter's or gauge's sum (a histogram's count) over the series with these labels, dots as underscores."""
         return sum(value for series, value in self.series(name).items() if labels.items() <= dict(series).items())
@@ -150,48 +135,40 @@ class Recorded:
                 counted[labels["tachograph_detection_rule"]] += value  # pyright: ignore[reportArgumentType] - counts are whole
         return {rule: value for rule, value in sorted(counted.items()) if value}
 
+    # -- what could be seen at all
+    def overview(self) -> str:
+        """How much of what was recorded: 1 run, 2 tool."""
+        kinds = Counter(str((span.attributes or {}).get(n.SPAN_KIND)) for span in self.sdk_spans())
+        events = Counter(event["name"] for event in self.events())
+        return ", ".join(f"{count} {what}" for what, count in [*sorted(kinds.items()), *sorted(events.items())])
 
-@contextlib.contextmanager
-def recording(
-    agent: str = "agent",
-    *,
-    clock: SteppingClock | None = None,
-    audit_log: AuditLog | None = None,
-    content: bool = False,
-    hash_key: bytes | None = None,
-) -> Generator[Recorded]:
-    """Records all hooks in memory while the block runs; after it the recorder is active that was so before."""
-    spans, logs, reader = InMemorySpanExporter(), InMemoryLogRecordExporter(), InMemoryMetricReader()
-    tracers = TracerProvider(id_generator=CountingIdGenerator(), shutdown_on_exit=False)
-    loggers = LoggerProvider(shutdown_on_exit=False)
-    meters = MeterProvider([reader], shutdown_on_exit=False)
-    span_tap(tracers).open = log_tap(loggers).open = True
-    tracers.add_span_processor(SimpleSpanProcessor(spans))
-    loggers.add_log_record_processor(SimpleLogRecordProcessor(logs))
-    recorder = Recorder(
-        tracers.get_tracer("tachograph"),
-        loggers.get_logger("tachograph"),
-        Metrics(meters.get_meter("tachograph")),
-        agent,
-        clock=clock or SteppingClock(),
-        ids=CountingIds(),
-        audit_log=audit_log,
-        content=content,
-        hash_key=hash_key,
-    )
-    before, stop_carrying = active(), carry()
-    activate(recorder)
-    recorder.metrics.born(agent)
-    try:
-        yield Recorded(recorder, spans, logs, reader)
-    finally:
-        stop_carrying()
-        activate(before)
-        guard.forget_causes()
+    def failures(self) -> dict[str, int]:
+        """Failures of tachograph's own code since the recording began, by hook: what they did is not recorded."""
+        return dict(guard.failures - self._failures)
+
+    def hooks(self) -> frozenset[str]:
+        """The registry's names of the hooks that are known to be installed, of all agents together."""
+        shown = [dict(series) for series, value in self.series("tachograph.coverage").items() if value]
+        return frozenset(labels["tachograph_hook"] for labels in shown)
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the hooks write elsewhere: somebody called instrument() inside of the recording."""
+        return self._replaced if self._closed else active() is not self.recorder
+
+    @property
+    def installations(self) -> tuple[Installation, ...]:
+        """What `instrument()` of this recording hooked, in order."""
+        return tuple(self._installations)
+
+    @property
+    def asserted(self) -> frozenset[str]:
+        """The detections that the test has asserted, so that they are no surprise."""
+        return frozenset(self._asserted)
 
 
 def _without_common(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    hidden = {*load().common, n.SPAN_KIND, n.LOG_RECORD_UID}
+    hidden = {*load().common, n.SPAN_KIND, n.LOG_RECORD_UID, *_PLACE}
     return {
         name: list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType] - an attribute
         for name, value in attributes.items()
