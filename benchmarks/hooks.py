@@ -1,8 +1,8 @@
 """What one hook costs the agent, beside the raw span of the OpenTelemetry SDK that somebody would write instead.
 
-The raw span has ten attributes, set one by one, and goes through the SDK's BatchSpanProcessor to an exporter that does nothing. The
-hooks write to providers of the same kind, which the application has set, and to metrics that /metrics can read. Rounds
-of all kinds alternate; a figure is the median of its rounds.
+The raw span has ten attributes, set one by one, and goes through the SDK's BatchSpanProcessor to an exporter that does
+nothing. The hooks write to providers of the same kind, which the application has set, and to metrics that /metrics can
+read. Rounds of all kinds alternate; a figure is the median of its rounds.
 """
 
 from __future__ import annotations

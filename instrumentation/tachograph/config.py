@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tachograph.errors import UsageError
-from tachograph.telemetry.identity import name as redacted
+from tachograph.privacy.identity import name as redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tachograph.telemetry.analyzer import Analyzer
+    from tachograph.privacy.analyzer import Analyzer
 
 MetricsMode = Literal["prometheus", "otlp", "none"]
 BaggageMode = Literal["on", "send", "off"]
@@ -189,7 +189,7 @@ def _capture(argument: str | None, given: Mapping[str, str]) -> Capture:
 def _presidio(given: Mapping[str, str]) -> Analyzer | None:
     if not _switch(given, "TACHOGRAPH_PRESIDIO", "off"):
         return None
-    from tachograph.telemetry.analyzer import Presidio
+    from tachograph.privacy.analyzer import Presidio
 
     return Presidio()
 

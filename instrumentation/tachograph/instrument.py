@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from tachograph.config import Capture, MetricsMode, OtlpProtocol, read
 from tachograph.errors import UsageError
+from tachograph.privacy.redaction import Redaction, redact
 from tachograph.registry.names import HOOKS
 from tachograph.telemetry.guard import failed, guarded
 from tachograph.telemetry.recorder import Clock, Ids, Recorder, activate, random_id
-from tachograph.telemetry.redaction import Redaction, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tachograph.audit.writer import AuditLog
     from tachograph.config import Config
     from tachograph.plain.install import Adoption, Hooked, Skipped
-    from tachograph.telemetry.analyzer import Analyzer
+    from tachograph.privacy.analyzer import Analyzer
     from tachograph.telemetry.pipeline import Pipeline
     from tachograph.telemetry.processor import SpanSink
 

@@ -97,7 +97,8 @@ class Recording:
         recorder.cover(self.hook)
         self.opened(recorder)
         if self.kind is not None:
-            self._common = recorder.with_common({n.SPAN_KIND: self.kind})
+            self._common = recorder.common()
+            self._common[n.SPAN_KIND] = self.kind
             self.span = recorder.span(self.name(), self.started, self.client, self._common, self.attributes)
         self.attach()
         event_loop.watch(recorder)
@@ -123,9 +124,8 @@ class Recording:
 
         In another context than attach's it leaves that one alone.
         """
-        if not self.left:
-            self.left = True
-            _unwind()
+        self.left = True
+        _unwind()  # also once more, as this may have failed
 
     def restore(self) -> bool:
         """Undoes the last `attach`; False where this is not the context for it."""
@@ -152,9 +152,11 @@ class Recording:
             self.closed(recorder, error, (ended - self.started) / 1e9)
         finally:
             self.recorder = None
-            self.detach()
-            if self.span is not None:
-                self._end_span(self.span, error, ended)
+            try:
+                self.detach()
+            finally:
+                if self.span is not None:
+                    self._end_span(self.span, error, ended)
 
     def _end_span(self, span: Span, error: BaseException | None, ended: int) -> None:
         attributes = self.attributes
@@ -209,6 +211,9 @@ def begin(recording: Recording) -> None:
         recording.variables = copy_context()
     except Exception as error:  # noqa: BLE001 - ours, so not the host's
         failed(recording.hook, error)
+    except BaseException:  # Ctrl-C: what the host never entered it will not leave
+        leave(recording)
+        raise
 
 
 def finish(recording: Recording, error: BaseException | None = None) -> None:
@@ -221,6 +226,9 @@ def finish(recording: Recording, error: BaseException | None = None) -> None:
     except Exception as ours:  # noqa: BLE001 - ours, so not the host's
         failed(recording.hook, ours)
         leave(recording)  # whatever else went wrong, the step must not stay current
+    except BaseException:  # Ctrl-C
+        leave(recording)
+        raise
     finally:
         recording.variables = None  # it holds the step
 

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import defaultdict
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
 import pytest
-from demo.played import UNTIL, command, query
-from deploy.processes import answers, free_port, poll, read
+from demo.played import UNTIL, query
+from demo.prometheus import ask, prometheus_over
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 
-from tachograph.demo.incidents import CANARY_DAYS
 from tachograph.demo.openmetrics import write
 from tachograph.demo.tape import DAYS, STEP_S, STEPS, Tape
-from tachograph.registry import load as load_registry
-from tachograph.telemetry.endpoint import PrometheusReader
-from tachograph_alerts.catalogue import load as load_alerts
-from tachograph_alerts.rules import rule
+from tachograph.metrics.endpoint import PrometheusReader
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
 
 END = datetime.fromisoformat(UNTIL)
@@ -85,73 +77,6 @@ def test_prometheus_counts_the_runs_of_a_day_as_the_store_does(played, tmp_path)
         for days in range(DAYS - 1):
             until = END - timedelta(days=days)
             assert counted(url, until) == stored(played.home, until), until
-
-
-@pytest.mark.slow
-@pytest.mark.debian("prometheus", "promtool")
-def test_the_rule_of_a_canarys_cost_holds_over_the_platforms_metrics(tmp_path):
-    """These metrics go eight days back, the canary ten: that it has no series before is asked of the store."""
-    home, text = tmp_path / "home", tmp_path / "openmetrics.txt"
-    # As many as by default: half of them leave just above the rule's 50 successes a day on each track, which chance
-    # takes under it or under the threshold.
-    command(
-        "demo", "--headless", "--only", "support", "--runs", "12000", "--seed", "7", "--until", UNTIL, "--port", "0",
-        "--home", str(home), "--openmetrics-out", str(text), timeout=600,
-    )  # fmt: skip
-    registry = load_registry()
-    catalogue = load_alerts(registry)
-    expression = rule(registry, catalogue.alerts["TachographCanaryCostHigh"], catalogue.links)["expr"]
-    with prometheus_over(text, tmp_path) as url:
-        (canary,) = ask(url, expression, END)
-        assert ask(url, expression, datetime.fromtimestamp(BEGIN, UTC) + timedelta(hours=1)) == []
-    assert canary["metric"] == {"gen_ai_agent_name": "support"}
-    assert float(canary["value"][1]) == pytest.approx(dearer(home), rel=0.02)
-    begin = (END - timedelta(days=CANARY_DAYS)).replace(tzinfo=None)
-    (before,) = query(home, f"SELECT count(*) AS n FROM runs WHERE track = 'canary' AND ts < '{begin}'")  # noqa: S608 - a time
-    assert before == {"n": 0}
-
-
-@contextmanager
-def prometheus_over(openmetrics: Path, folder: Path) -> Generator[str]:
-    """The address of a Prometheus that answers over the blocks made from a text with times."""
-    blocks = folder / "blocks"
-    made = subprocess.run(
-        [
-            "promtool", "tsdb", "create-blocks-from", "--max-block-duration=240h", "openmetrics", openmetrics, blocks,
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    config = folder / "prometheus.yml"
-    config.write_text("global: {}\n", "ascii")
-    url = f"http://127.0.0.1:{free_port()}"
-    server = [
-        "prometheus", f"--config.file={config}", f"--storage.tsdb.path={blocks}", "--storage.tsdb.retention.time=10y",
-        f"--web.listen-address={url.removeprefix('http://')}",
-    ]  # fmt: skip
-    with subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as prometheus:
-        try:
-            poll("Prometheus", lambda: answers(f"{url}/-/ready"))
-            yield url
-        finally:
-            prometheus.terminate()
-
-
-def ask(url: str, expression: str, at: datetime) -> list[dict[str, Any]]:
-    asked = urlencode({"query": expression, "time": at.timestamp()})
-    return read(f"{url}/api/v1/query?{asked}")["data"]["result"]
-
-
-def dearer(home: Path) -> float:
-    """How many times as much a success of the canary cost on the last day, by the store."""
-    since = (END - timedelta(days=1)).replace(tzinfo=None)
-    rows = query(
-        home,
-        "SELECT track, sum(cost) / count(*) FILTER (outcome = 'success') AS usd"  # noqa: S608 - a time
-        f" FROM runs WHERE ts >= '{since}' GROUP BY track",
-    )
-    usd = {row["track"]: row["usd"] for row in rows}
-    return usd["canary"] / usd["stable"]
 
 
 def counted(url: str, until: datetime) -> dict[str, int]:

@@ -1,10 +1,11 @@
-"""No test may leave a current span, a run or a tool call behind."""
+"""No test may leave a current span, a run or a tool call behind; endpoints that answer from a script."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from instrumentation.export.endpoints import counts, serve, until_fixture  # noqa: F401 - fixtures
 from opentelemetry import trace
 
 from tachograph.run import current, current_tool

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,9 +27,11 @@ PATIENCE_MS = 90_000
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The store of a whole demo, and its command line."""
+    """The store of a whole demo, its metrics as text with times, when both end, and the command line."""
 
     home: Home
+    openmetrics: Path
+    until: datetime
 
     def command(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -49,18 +52,19 @@ def world(tmp_path_factory) -> World:
     """Made by the first of all workers that asks; the folder above a worker's own is that of the whole test run."""
     base: Path = tmp_path_factory.getbasetemp()
     folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    home, made = folder / "world", folder / "world.made"
+    home, made, openmetrics = folder / "world", folder / "world.made", folder / "world.openmetrics.txt"
     with (folder / "world.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            make(home)
-            made.touch()
-    return World(Home(home))
+            until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)  # as by default
+            make(home, openmetrics, until)
+            made.write_text(until.isoformat(), "ascii")
+    return World(Home(home), openmetrics, datetime.fromisoformat(made.read_text("ascii")))
 
 
-def make(home: Path) -> None:
-    words = ["demo", "--headless", "--seed", "7", "--port", "0", "--home", str(home)]
-    command = [sys.executable, "-m", "tachograph", *words]
+def make(home: Path, openmetrics: Path, until: datetime) -> None:
+    words = ["demo", "--headless", "--seed", "7", "--port", "0", "--home", home, "--until", until.isoformat()]
+    command = [sys.executable, "-m", "tachograph", *map(str, words), "--openmetrics-out", str(openmetrics)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=GENERATED_S, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -16,7 +16,7 @@ from analytics.services import decode_all, home_at, receiving
 from privacy.planted import KINDS, PATTERNED, UNPATTERNED, found
 from pyarrow import parquet
 
-from tachograph.telemetry.redaction import DEFAULT
+from tachograph.privacy.redaction import DEFAULT
 from tachograph_analytics.detections.finding import detect
 from tachograph_analytics.store.views import connect
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from tachograph.privacy.content import CONTENT_KEYS
 from tachograph.registry import load, names
-from tachograph.telemetry.content import CONTENT_KEYS
 from tachograph_analytics.detections.tables import Rows, ended_by, executed, findings, ibis, row, view
 
 

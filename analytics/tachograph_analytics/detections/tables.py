@@ -113,7 +113,7 @@ def _sentence(rows: Rows, template: str) -> Column:
 
 
 def hooks() -> Rows:
-    """The hooks that each agent showed: in its runs and its parts of other agents' runs, and by events that prove them."""
+    """The hooks that each agent showed: in its runs and parts of other agents' runs, and by events that prove them."""
     shown = _hooks_of_spans()
     for hook, events in PROVEN.items():
         shown = shown.union(view(events).select("agent", hook=ibis.literal(hook)))

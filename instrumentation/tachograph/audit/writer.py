@@ -279,14 +279,15 @@ def _left(deadline: float) -> float:
 def _batch(queue: SimpleQueue[Entry | _Marker], patience_s: float = 0.0) -> tuple[list[Entry], _Marker | None]:
     """Waits for a first item, then for company until the batch is full, its time is up or a marker comes."""
     entries: list[Entry] = []
-    try:
-        item = queue.get()
-        until = time.monotonic() + patience_s
-        while not isinstance(item, _Marker):
-            entries.append(item)
-            if len(entries) == _BATCH:
-                return entries, None
-            item = queue.get(timeout=max(0.0, until - time.monotonic()))
-    except Empty:
-        return entries, None
+    item = queue.get()
+    if not isinstance(item, _Marker) and patience_s:
+        time.sleep(patience_s)  # to be woken by each entry would cost the thread that brings it
+    while not isinstance(item, _Marker):
+        entries.append(item)
+        if len(entries) == _BATCH:
+            return entries, None
+        try:
+            item = queue.get_nowait()
+        except Empty:
+            return entries, None
     return entries, item

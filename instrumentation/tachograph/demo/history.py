@@ -23,7 +23,7 @@ from tachograph.demo.releases import nightly
 from tachograph.demo.stage import FLUSH_EVERY, deliver, headers, recorded, tell
 from tachograph.demo.tape import Tape
 from tachograph.demo.traffic import traffic
-from tachograph.telemetry.endpoint import PrometheusReader
+from tachograph.metrics.endpoint import PrometheusReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

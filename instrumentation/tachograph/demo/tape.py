@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tachograph.telemetry.endpoint import PrometheusReader
+    from tachograph.metrics.endpoint import PrometheusReader
 
 STEP_S: Final = 300
 """Between two steps: what Prometheus looks back for a sample."""

@@ -100,12 +100,12 @@ class Approval(Recording):
 
     def _when(self, request_id: str) -> float:
         """When the request was made: as the host says, as an earlier part knew, as its id says, else now."""
-        ours = _OUR_ID.fullmatch(request_id)
         if self._requested_at is not None:
             return self._requested_at
         if self._before is not None:
             return self._before.requested_at
-        return int(ours[1], 16) / 1e3 if ours is not None and self._id is not None else self.started / 1e9
+        ours = _OUR_ID.fullmatch(request_id) if self._id is not None else None
+        return self.started / 1e9 if ours is None else int(ours[1], 16) / 1e3
 
     def _call_of_id(self) -> str | None:
         """The call that a request of another process was about, as its id says."""

@@ -36,7 +36,7 @@ class Limiter(Recording):
     @override
     def opened(self, recorder: Recorder) -> None:
         state = self._state = recorder.limiter(str(self.attributes[n.LIMITER_NAME]))
-        with state.lock:
+        with state.lock.held():
             raised = state.saturated and state.limit is not None and self._limit > state.limit
             self.attributes |= {n.LIMITER_IN_USE: state.in_use, n.LIMITER_QUEUE: state.queue}
             state.queue += 1
@@ -69,7 +69,7 @@ class Limiter(Recording):
         if recorder is None or state is None:
             return
         waited = (recorder.clock() - self.started) / 1e9
-        with state.lock:
+        with state.lock.held():
             state.queue -= 1
             state.in_use += inside
         self.attributes |= {n.LIMITER_WAIT: waited, n.LIMITER_OUTCOME: outcome, n.LIMITER_LOOP_LAG: event_loop.lag()}
@@ -85,7 +85,7 @@ class Limiter(Recording):
         if not self._told:
             self._leave_queue(_outcome(error), 0)
         if self._inside and self._state is not None:
-            with self._state.lock:
+            with self._state.lock.held():
                 self._state.in_use -= 1
             self._gauge(recorder, instruments.LIMITER_IN_USE, -1)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from typing_extensions import override
 
 from tachograph.hook import Hook
 from tachograph.prices.lookup import Usage, price
+from tachograph.privacy.captured import capture, given
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
-from tachograph.telemetry.captured import capture, given
 from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ class LlmCall(Recording):
             run.unpriced += 1
         return instruments.COST_UNPRICED, 1
 
+    @guarded("llm", cast("Price | None", None))
     def _estimate(self, usage: Usage) -> Price | None:
         model = self.attributes.get(n.GEN_AI_RESPONSE_MODEL) or self.attributes[n.GEN_AI_REQUEST_MODEL]
         provider = self.attributes[n.GEN_AI_PROVIDER_NAME]

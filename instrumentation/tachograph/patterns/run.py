@@ -11,13 +11,13 @@ from typing_extensions import override
 from tachograph.hook import Hook
 from tachograph.patterns.approval import abandon
 from tachograph.patterns.values import double, identity
+from tachograph.privacy.captured import capture, given
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import RUNNING, RunContext, current
 from tachograph.suspension import Suspension, link, read, suspended, write
 from tachograph.telemetry import baggage
-from tachograph.telemetry.captured import capture, given
 from tachograph.telemetry.guard import failed, guarded
 
 if TYPE_CHECKING:

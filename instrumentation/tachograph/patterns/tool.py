@@ -10,11 +10,11 @@ from typing_extensions import override
 from tachograph.audit.record import audit
 from tachograph.hook import Hook
 from tachograph.patterns.values import double, identity, word
+from tachograph.privacy.captured import capture
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import CALLING, current, current_tool
-from tachograph.telemetry.captured import capture
 from tachograph.telemetry.guard import guarded
 from tachograph.telemetry.recorder import covering
 

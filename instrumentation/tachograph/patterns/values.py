@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tachograph.telemetry.identity import identifier
+from tachograph.privacy.identity import identifier
+from tachograph.privacy.redaction import redact
+from tachograph.privacy.withholding import withheld, without_free_text
 from tachograph.telemetry.recorder import active
-from tachograph.telemetry.redaction import redact
-from tachograph.telemetry.withholding import withheld, without_free_text
 
 _WORD = re.compile(r"[\w.:/-]{1,64}")
 REASON_LENGTH = 200  # characters of a reason: enough for a rule's sentence, too few for a document

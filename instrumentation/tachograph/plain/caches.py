@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
@@ -16,6 +15,7 @@ from tachograph.plain.reading import attribute, entries, is_a, is_data, items, o
 from tachograph.plain.runs import progress
 from tachograph.registry import names as n
 from tachograph.run import current
+from tachograph.telemetry.lock import BriefLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +52,11 @@ class _Writers:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, object], _Written] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = BriefLock()
 
     def note(self, entry: tuple[int, object], written: _Written) -> None:
         """Remembers the latest writer of an entry."""
-        with self._lock:
+        with self._lock.held():
             self._known[entry] = written
             self._known.move_to_end(entry)
             if len(self._known) > _ENTRIES:

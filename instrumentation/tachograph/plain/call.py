@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tachograph.plain.reading import read
+from tachograph.privacy.captured import capture
 from tachograph.recording import Recording
 from tachograph.registry import names as n
-from tachograph.telemetry.captured import capture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry.attributes import BoundedAttributes
 
+from tachograph.privacy.content import IDENTIFIERS, REASONS
+from tachograph.privacy.identity import NAME_LENGTH
+from tachograph.privacy.identity import name as redacted
 from tachograph.registry import names as n
-from tachograph.telemetry.content import IDENTIFIERS, REASONS
-from tachograph.telemetry.identity import NAME_LENGTH
-from tachograph.telemetry.identity import name as redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,20 +12,20 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 
 from tachograph.audit.record import keep
 from tachograph.errors import UsageError
+from tachograph.export.batch import SHUTDOWN_S, BatchProcessor
+from tachograph.export.delivery import Delivery, deliver, places
+from tachograph.export.destination import destination
+from tachograph.export.exporter import Tally, warn
+from tachograph.export.outgoing import outgoing_log, outgoing_span
+from tachograph.metrics.metrics import Metrics
+from tachograph.privacy.redaction import Redaction
 from tachograph.registry.instruments import INTERNAL_ERRORS
 from tachograph.registry.names import HOOK, SCHEMA_VERSION
+from tachograph.sampling.policy import Policy, policy, sample_rate, unsampled
 from tachograph.telemetry import guard, succession
-from tachograph.telemetry.batch import SHUTDOWN_S, BatchProcessor
-from tachograph.telemetry.delivery import Delivery, deliver, places
-from tachograph.telemetry.destination import destination
-from tachograph.telemetry.exporter import Tally, warn
-from tachograph.telemetry.metrics import Metrics
-from tachograph.telemetry.outgoing import outgoing_log, outgoing_span
-from tachograph.telemetry.policy import Policy, policy, sample_rate, unsampled
 from tachograph.telemetry.processor import SCOPE, LogTap, SpanTap, log_tap, span_tap
 from tachograph.telemetry.providers import logger_provider, meter_provider, tracer_provider
 from tachograph.telemetry.recorder import Clock, Ids, Recorder
-from tachograph.telemetry.redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
     from tachograph.audit.writer import AuditLog, Writer
     from tachograph.config import Capture, Config
+    from tachograph.metrics.endpoint import PrometheusReader
+    from tachograph.metrics.push import PushReader
+    from tachograph.metrics.workers import Workers
     from tachograph.registry.instruments import Instrument
-    from tachograph.telemetry.endpoint import PrometheusReader
-    from tachograph.telemetry.push import PushReader
-    from tachograph.telemetry.sampling import TailSampler
-    from tachograph.telemetry.workers import Workers
+    from tachograph.sampling.sampler import TailSampler
 
 _SETTING = (OSError, ValueError, UsageError)  # what a setting or a port that is taken raises
 _LEAST_S = 0.1  # what the last push gets when the other signals took all the time
@@ -219,8 +219,8 @@ def _sampler(
     spans, logs = taps
     if not spans.sinks or (chosen.rate >= 1 and not chosen.off):
         return None
-    from tachograph.telemetry.raises import RaiseFile
-    from tachograph.telemetry.sampling import TailSampler
+    from tachograph.sampling.raises import RaiseFile
+    from tachograph.sampling.sampler import TailSampler
 
     raises = RaiseFile(config.sampling_file) if config.sampling_file is not None and not chosen.off else None
     to_logs = logs.sinks[0] if logs.sinks else None
@@ -245,9 +245,9 @@ def _metrics_out(config: Config, meters: MeterProvider, instruments: Metrics, no
 
 
 def _scraped(config: Config, meters: MeterProvider, instruments: Metrics, notes: list[str]) -> _MetricsOut:
-    from tachograph.telemetry.endpoint import PrometheusReader
-    from tachograph.telemetry.fork import begin_at_zero
-    from tachograph.telemetry.workers import Address, Workers
+    from tachograph.metrics.endpoint import PrometheusReader
+    from tachograph.metrics.fork import begin_at_zero
+    from tachograph.metrics.workers import Address, Workers
 
     at = Address(
         config.service_name, config.metrics_host, config.metrics_port, config.metrics_token, config.metrics_dir
@@ -268,8 +268,8 @@ def _scraped(config: Config, meters: MeterProvider, instruments: Metrics, notes:
 
 
 def _pushed(config: Config, meters: MeterProvider, notes: list[str]) -> _MetricsOut:
-    from tachograph.telemetry.fork import begin_at_zero
-    from tachograph.telemetry.push import push_to
+    from tachograph.metrics.fork import begin_at_zero
+    from tachograph.metrics.push import push_to
 
     try:
         to = destination("metrics", config, notes)

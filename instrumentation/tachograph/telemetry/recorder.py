@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
 
+from tachograph.privacy.identity import identifier
+from tachograph.privacy.identity import name as redacted
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
 from tachograph.telemetry.attributes import emit, plain
 from tachograph.telemetry.fingerprint import fingerprint
-from tachograph.telemetry.identity import identifier
-from tachograph.telemetry.identity import name as redacted
+from tachograph.telemetry.lock import BriefLock
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tachograph.audit.writer import Writer
     from tachograph.config import BaggageMode, Capture
-    from tachograph.telemetry.metrics import Metrics
+    from tachograph.metrics.metrics import Metrics
 
 Clock = Callable[[], int]
 Ids = Callable[[], str]
@@ -53,7 +53,7 @@ class LimiterState:
     queue: int = 0
     limit: int | None = None
     saturated: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: BriefLock = field(default_factory=BriefLock)
 
 
 def _unsampled() -> None:
@@ -90,7 +90,7 @@ class Recorder:
     _unarmed: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])  # with how many hooks
     _keys: dict[str, int] = field(default_factory=dict[str, int])
     _limits: dict[str, LimiterState] = field(default_factory=dict[str, LimiterState])
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: BriefLock = field(default_factory=BriefLock)
 
     # -- names and ids
     def agent(self) -> str:
@@ -113,8 +113,9 @@ class Recorder:
         return self.hashed(tenant) if self.tenant_hashed else identifier(tenant, self.hash_key)
 
     def common(self) -> dict[str, object]:
-        """The attributes that every span and event carries."""
-        return self.with_common({})
+        """The attributes that every span and event carries, in a dict of the caller's own."""
+        run = current()
+        return self.with_common({}) if run is None else run.common.copy()
 
     def with_common(self, attributes: Mapping[str, object]) -> dict[str, object]:
         """`attributes`, behind those that every span and event carries."""
@@ -198,7 +199,7 @@ class Recorder:
 
     def executed_before(self, key: str) -> bool:
         """Whether this process executed the idempotency key before; remembers the newest 10,000."""
-        with self._lock:
+        with self._lock.held():
             seen = key in self._keys
             self._keys[key] = self._keys.pop(key, 0) + 1
             if len(self._keys) > _KNOWN_KEYS:
@@ -207,7 +208,7 @@ class Recorder:
 
     def limiter(self, name: str) -> LimiterState:
         """The process-wide state of one limiter."""
-        with self._lock:
+        with self._lock.held():
             return self._limits.setdefault(name, LimiterState())
 
 

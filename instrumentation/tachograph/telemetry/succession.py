@@ -13,7 +13,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from tachograph.registry.names import SCHEMA_VERSION
-from tachograph.telemetry.policy import sample_rate
+from tachograph.sampling.policy import sample_rate
 from tachograph.telemetry.processor import SCOPE, log_tap, span_tap
 from tachograph.telemetry.providers import LOGS, METRICS, TRACES, ForwardedLogs, ForwardedSpans, on_replaced, unwrapped
 

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from tachograph.audit.record import keep
 from tachograph.instrument import report
+from tachograph.metrics.metrics import Metrics
 from tachograph.run import CALLING, RUNNING
 from tachograph.telemetry import guard
-from tachograph.telemetry.metrics import Metrics
 from tachograph.telemetry.processor import log_tap, span_tap
 from tachograph.telemetry.recorder import Recorder, activate, active
 from tachograph.telemetry.threads import carry

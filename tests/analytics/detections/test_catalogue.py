@@ -8,9 +8,9 @@ import pytest
 from analytics.detections.stores import stored
 
 from tachograph.errors import UsageError
+from tachograph.privacy.content import CONTENT_KEYS
+from tachograph.privacy.redaction import DEFAULT
 from tachograph.registry import load
-from tachograph.telemetry.content import CONTENT_KEYS
-from tachograph.telemetry.redaction import DEFAULT
 from tachograph.testing import recording
 from tachograph_analytics.detections import rules, sql
 from tachograph_analytics.detections.catalogue import EXPRESSIONS

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import tachograph
 from tachograph.audit.record import keep
 from tachograph.audit.verify import verify
+from tachograph.export.outgoing import outgoing_attributes
 from tachograph.registry import names as n
-from tachograph.telemetry.outgoing import outgoing_attributes
 from tachograph.testing import recording
 
 if TYPE_CHECKING:

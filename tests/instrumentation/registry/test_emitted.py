@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tachograph.testing import Recorded
 
 ADAPTER = "a client's own attempts are seen by the adapters of clients only"
-PIPELINE = "counted where telemetry is sent, sampled or kept, with no hook: see tests/instrumentation/telemetry"
+PIPELINE = "counted where telemetry is sent, sampled or kept, with no hook: see tests/instrumentation/export"
 BY_HAND = "no name of the convention stands for it: it is said by hand"
 
 NOT_BY_HAND: dict[str, str] = {

@@ -1,0 +1,1 @@
+"""How spans and events leave the process: queued, redacted, delivered patiently, and counted where they are lost."""
