@@ -185,7 +185,9 @@ def _async_generator(function: Callable[..., Any], make: Callable[[], Recording]
                 leave(recording)
                 try:
                     sent = yield item
-                except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in belongs to the inner generator
+                except BaseException as thrown:
+                    if inner.ag_frame is None:  # the garbage collector ended it before this one: it takes nothing more
+                        raise
                     step = functools.partial(inner.athrow, thrown)
                 else:
                     step = inner.__anext__ if sent is None else functools.partial(inner.asend, sent)
