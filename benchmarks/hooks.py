@@ -38,6 +38,7 @@ Operation = Callable[[int], None]
 Taken = dict[str, list[float]]  # nanoseconds an operation, one a round
 
 RAW = "raw SDK span, 10 attributes"
+RAW_AT_ONCE = "raw SDK span, 10 attributes at its start"
 BARE = "plain function call"
 DECORATED = "decorated no-op"
 SHORT_RESULT, LONG_RESULT = "plain tool, 24 B result", "plain tool, 23 KB result"
@@ -100,7 +101,12 @@ def measure(quick: bool) -> Iterable[Figure]:
     events = LoggerProvider(shutdown_on_exit=False)
     events.add_log_record_processor(BatchLogRecordProcessor(_NoLogs(), max_queue_size=QUEUE))
     _logs.set_logger_provider(events)
-    kinds: dict[str, Operation] = {RAW: lambda _: _raw(tracer), BARE: lambda _: _nothing(), **HOOKS}
+    kinds: dict[str, Operation] = {
+        RAW: lambda _: _raw(tracer),
+        RAW_AT_ONCE: lambda _: _raw_at_once(tracer),
+        BARE: lambda _: _nothing(),
+        **HOOKS,
+    }
 
     def settle() -> None:
         tachograph.flush()
@@ -121,8 +127,8 @@ def _provider() -> TracerProvider:
 
 
 def _figures(off: Taken, on: Taken) -> Iterator[Figure]:
-    for name in (RAW, BARE):
-        yield Figure(name, statistics.median([*off[name], *on[name]]), "ns")
+    for name, baseline in ((RAW, None), (RAW_AT_ONCE, RAW), (BARE, None)):
+        yield Figure(name, statistics.median([*off[name], *on[name]]), "ns", baseline)
     for name in HOOKS:
         yield Figure(name, statistics.median(on[name]), "ns", RAW if name == DECORATED else BESIDE.get(name, RAW))
     for name in HOOKS:
@@ -166,6 +172,11 @@ def _raw(tracer: Tracer) -> None:
     with tracer.start_as_current_span("execute_tool lookup_booking") as span:
         for name, value in TEN.items():
             span.set_attribute(name, value)
+
+
+def _raw_at_once(tracer: Tracer) -> None:
+    with tracer.start_as_current_span("execute_tool lookup_booking", attributes=TEN):
+        pass
 
 
 def _nothing() -> None:

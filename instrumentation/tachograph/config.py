@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +14,6 @@ from tachograph.errors import UsageError
 from tachograph.privacy.identity import name as redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tachograph.privacy.analyzer import Analyzer
 
 MetricsMode = Literal["prometheus", "otlp", "none"]
@@ -33,7 +32,8 @@ _BAGGAGE: tuple[BaggageMode, ...] = ("on", "send", "off")
 _PROTOCOLS: tuple[OtlpProtocol, ...] = ("http/protobuf", "grpc")
 _CAPTURES: tuple[Capture, ...] = ("off", "redacted", "full")
 _PORT = re.compile(r"[0-9]{1,5}")
-_USERINFO = re.compile(r"//[^/?#]*@")
+_ADDRESS = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?/+)?([^/?#]*)([^?#]*)")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]|[\w.%-]*)(?::[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,19 @@ class Config:
 
     @property
     def shown_endpoint(self) -> str:
-        """The endpoint as it may be printed: without user, password and query."""
-        return _USERINFO.sub("//", self.endpoint).partition("?")[0]
+        """The endpoint as it may be printed."""
+        return shown(self.endpoint)
+
+
+def shown(url: str) -> str:
+    """An address as it may be printed, with or without a scheme: without user, password, query and fragment.
+
+    What then is no host with a port may be the half of a password, and "…" stands for it and for all behind it.
+    """
+    found = _ADDRESS.match(url)
+    scheme, authority, path = found.groups(default="") if found else ("", url, "")
+    host = authority.rpartition("@")[2]
+    return f"{scheme}{host}{path}" if _HOST.fullmatch(host) else f"{scheme}…"
 
 
 def read(
@@ -100,17 +111,17 @@ def read(
         service_name=redacted(service_name or given.get("OTEL_SERVICE_NAME") or _resource_name(given) or "agent"),
         endpoint=(_url(endpoint) or given.get("OTEL_EXPORTER_OTLP_ENDPOINT") or OTLP_ENDPOINT).rstrip("/"),
         endpoint_given=endpoint is not None,
-        headers=dict(headers or {}),
+        headers=_headers(headers),
         protocol=_protocol(protocol),
         metrics=_asked(metrics) or _mode(given, notes),
         metrics_host=given.get("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1"),
-        metrics_port=metrics_port if metrics_port is not None else _port(given, notes),
+        metrics_port=_port(given, notes) if metrics_port is None else _asked_port(metrics_port),
         metrics_token=given.get("TACHOGRAPH_TOKEN"),
         metrics_dir=given.get("TACHOGRAPH_METRICS_DIR"),
         sample_rate=_share("sample_rate", sample_rate, given, "TACHOGRAPH_SAMPLE_RATE"),
         sampling_file=given.get("TACHOGRAPH_SAMPLING_FILE"),
         capture=_capture(capture, given),
-        analyzer=analyzer if analyzer is not None else _presidio(given),
+        analyzer=_presidio(given) if analyzer is None else _asked_analyzer(analyzer),
         log_ids=log_ids if log_ids is not None else _switch(given, "TACHOGRAPH_LOG_IDS"),
         baggage=_baggage(given),
         hash_key=key.encode() if key else None,
@@ -134,9 +145,35 @@ def _folder(path: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _url(endpoint: str | None) -> str | None:
+    if endpoint is not None and not isinstance(endpoint, str):  # pyright: ignore[reportUnnecessaryIsInstance] - nobody checks the host's types
+        raise UsageError(f"endpoint is of type {type(endpoint).__name__}; give a URL as text, like {OTLP_ENDPOINT}.")
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
-        raise UsageError(f"endpoint={endpoint!r} is no URL; give one like {OTLP_ENDPOINT}.")
+        raise UsageError(f"endpoint={shown(endpoint)!r} is no URL; give one like {OTLP_ENDPOINT}.")
     return endpoint
+
+
+def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        raise UsageError(f"headers is of type {type(headers).__name__}; give a dict of names and values.")
+    if not all(isinstance(part, str) for pair in headers.items() for part in pair):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        raise UsageError("headers has a name or value that is no text; give a dict of text by text.")
+    return dict(headers)
+
+
+def _asked_port(port: int) -> int:
+    if type(port) is not int or not 0 <= port <= 65535:  # noqa: PLR2004 - the range of ports
+        raise UsageError(f"metrics_port={port!r} is no port; it can be a number from 0 to 65535.")
+    return port
+
+
+def _asked_analyzer(analyzer: Analyzer) -> Analyzer:
+    if not callable(getattr(analyzer, "analyze", None)):
+        raise UsageError(
+            f"analyzer is of type {type(analyzer).__name__}, which has no analyze(); give one like Presidio's."
+        )
+    return analyzer
 
 
 def _protocol(protocol: OtlpProtocol | None) -> OtlpProtocol | None:

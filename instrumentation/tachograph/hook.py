@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from typing_extensions import override
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=Recording)
+
+# A class or another callable is not what a decorator without parentheses is put on.
+_FUNCTIONS: Final = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial})
 
 
 class Inert(Recording):
@@ -41,6 +46,29 @@ class Inert(Recording):
         if name.startswith("__"):
             raise AttributeError(name)  # protocols that Python looks for, as copy's and pickle's
         return _nothing
+
+
+def named(first: object, make: Callable[[Any], R]) -> Hook[R] | Any:
+    """The hook that `make` gives for a name; a function in its place is decorated, under its own name."""
+    if type(first) not in _FUNCTIONS:
+        return Hook(lambda: make(first))
+    function: Any = first
+    name = getattr(getattr(function, "func", function), "__name__", "function")
+    return Hook(lambda: make(name))(function)
+
+
+def unnamed(first: object, make: Callable[[Any], R]) -> Hook[R] | Any:
+    """The hook that `make` gives for a name or None; a function in its place is decorated as with empty parentheses."""
+    if type(first) not in _FUNCTIONS:
+        return Hook(lambda: make(first))
+    function: Any = first
+    return Hook(lambda: make(None))(function)
+
+
+def no_function(first: object, hook: str, what: str) -> None:
+    """Raises a TypeError for a hook without parentheses that cannot be named as its function."""
+    if type(first) in _FUNCTIONS:
+        raise TypeError(f"@tachograph.{hook} without parentheses does not say {what}; use @tachograph.{hook}(name).")
 
 
 def _nothing(*_: object, **__: object) -> None:

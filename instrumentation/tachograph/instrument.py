@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
@@ -16,7 +17,7 @@ from tachograph.telemetry.guard import failed, guarded
 from tachograph.telemetry.recorder import Clock, Ids, Recorder, activate, random_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
     from types import ModuleType
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tachograph.telemetry.processor import SpanSink
 
 _log = logging.getLogger("tachograph")
+_PATIENCE_S = 2.0  # for another thread's instrument(), which takes some tenths of a second
 _PRINTED = Redaction(max_length=1 << 20)  # a report is printed in full, and may be put into a log
 
 
@@ -83,8 +85,27 @@ class _Installed:
         )
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+_changing = False
 _installed: _Installed | None = None
+
+
+@contextmanager
+def _alone(patience_s: float) -> Generator[bool]:
+    """Whether this call may change what is installed until the end of the block.
+
+    Not where another thread does for longer than that, nor in a signal handler that interrupted a call which does.
+    """
+    global _changing  # noqa: PLW0603 - one process is instrumented once
+    if not _lock.acquire(timeout=patience_s):
+        yield False
+        return
+    before, _changing = _changing, True
+    try:
+        yield not before
+    finally:
+        _changing = before
+        _lock.release()
 
 
 def instrument(
@@ -127,6 +148,7 @@ def instrument(
     undo: list[Callable[[], None]] = []
     try:
         expects = _known(expects)
+        _check_parts(audit_log, clock, ids)
         config = read(
             service_name=service_name,
             endpoint=endpoint,
@@ -141,7 +163,9 @@ def instrument(
             audit_dir=audit_dir,
         )
         agent = config.service_name
-        with _lock:
+        with _alone(_PATIENCE_S) as alone:
+            if not alone:
+                return Report(agent, notes=("another call of instrument() is under way: this one changes nothing.",))
             if _installed is not None:
                 return replace(_installed.extended(), already=True)
             if config.disabled:
@@ -200,7 +224,12 @@ def _begin(
     if config.log_ids:
         undo.append(correlate())
     undo.append(carry())
-    notes = (*pipeline.notes, *_audit_notes(config.audit_dir), *_framework_notes(frameworks))
+    notes = (
+        *pipeline.notes,
+        *_capture_notes(config.capture),
+        *_audit_notes(config.audit_dir),
+        *_framework_notes(frameworks),
+    )
     report = Report(
         config.service_name,
         plain.hooked if plain else (),
@@ -251,12 +280,35 @@ def watch(sink: SpanSink) -> None:
 
 def _known(expects: Iterable[str]) -> tuple[str, ...]:
     """The expected hooks; a mistyped one would never be missed."""
-    wanted = tuple(expects)
+    if isinstance(expects, str):
+        raise UsageError(f"expects={expects!r} is one text; give a list of hooks, like [{expects!r}].")
+    try:
+        wanted = tuple(expects)
+    except TypeError:
+        raise UsageError(f"expects is of type {type(expects).__name__}; give a list of names of hooks.") from None
     for hook in wanted:
+        if not isinstance(hook, str):  # pyright: ignore[reportUnnecessaryIsInstance] - nobody checks the host's types
+            raise UsageError(
+                f"expects has something of type {type(hook).__name__} in it; give a list of names of hooks."
+            )
         if hook not in HOOKS:
             near = ", ".join(get_close_matches(hook, HOOKS, n=3)) or ", ".join(HOOKS)
             raise UsageError(f"expects={hook!r} is no hook of tachograph; did you mean {near}?")
     return wanted
+
+
+def _check_parts(audit_log: AuditLog | None, clock: Clock | None, ids: Ids) -> None:
+    """Raises UsageError for a part of the host's that could never be used."""
+    if audit_log is not None and not callable(getattr(audit_log, "append", None)):
+        raise UsageError(f"audit_log is of type {type(audit_log).__name__}, which has no append(entry).")
+    if clock is not None and not callable(clock):  # pyright: ignore[reportUnnecessaryComparison] - as above
+        raise UsageError(f"clock is of type {type(clock).__name__}; give a function of nanoseconds since 1970.")
+    if not callable(ids):
+        raise UsageError(f"ids is of type {type(ids).__name__}; give a function that gives 16 hex digits.")
+
+
+def _capture_notes(capture: Capture) -> tuple[str, ...]:
+    return () if capture == "off" else (f"capture is {capture}: content of runs, LLM calls and tools is recorded",)
 
 
 def _audit_notes(folder: Path | None) -> tuple[str, ...]:
@@ -279,7 +331,9 @@ def _framework_notes(frameworks: Iterable[str] | None) -> tuple[str, ...]:
 def uninstrument() -> None:
     """Restores every original object, sends what is left and closes /metrics; the application's providers stay."""
     global _installed
-    with _lock:
+    with _alone(_PATIENCE_S) as alone:
+        if not alone:
+            return
         installed, _installed = _installed, None
     if installed is None:
         return

@@ -88,7 +88,7 @@ class RunContext:
     call_ids: set[str] = field(default_factory=set[str])
     documents: set[str] = field(default_factory=set[str])
     repeats: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    prompted: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    prompted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     enforced: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     authorized: dict[str, str] = field(default_factory=dict[str, str])
     valid: set[str] = field(default_factory=set[str])
@@ -151,10 +151,26 @@ class RunContext:
         """Notes what a checkpoint before a tool decided; a guardrail that denied may think better of it."""
         if len(self.checked) < _CALLS:
             self.checked.add(call_id)
-        if decision == "deny":
+        if decision == "deny" and (call_id in self.denied or len(self.denied) < _CALLS):
             self.denied.setdefault(call_id, set()).add(guardrail)
         elif call_id in self.denied:
             self.denied[call_id].discard(guardrail)
+
+    def note_place(self, place: tuple[str, str], *, prompt: bool) -> None:
+        """Notes where a checkpoint stands, in a prompt or not."""
+        places = self.prompted if prompt else self.enforced
+        if len(places) < _CALLS:
+            places.add(place)
+
+    def prompt_only(self) -> set[tuple[str, str]]:
+        """The places where checkpoints stand in prompts alone; none where there are more than the run remembers."""
+        return self.prompted - self.enforced if len(self.enforced) < _CALLS else set()
+
+    def approve(self, call_id: str, granted: list[Approved]) -> None:
+        """Notes who approved a call; the calls approved first are forgotten first."""
+        if len(self.approvals) >= _CALLS and call_id not in self.approvals:
+            del self.approvals[next(iter(self.approvals))]
+        self.approvals.setdefault(call_id, []).extend(granted)
 
     def may_run(self, call_id: str) -> bool:
         """Whether a checkpoint looked at the call and none denied it."""

@@ -1,15 +1,19 @@
 """A suspended run as a string: what the process that goes on with it has to know, on whatever machine it is.
 
 The host keeps the string beside its own request and gives it to `run(resume=…)`; we keep nothing. It holds ids, counts,
-the names of tools and hashes of arguments and people, no content, and is about 500 characters long. It is not signed:
-what it says changes what this process counts, while the store judges by what was recorded.
+the names of tools and hashes of arguments and people, no content, and is about 500 characters long.
+
+With a hash key it is signed, and one that is not by the same key is refused. Without one, whoever can edit what the
+host stored decides what this process takes for checked and approved, what the run cost, and under which run and tenant
+the rest of it is recorded: the store, which joins by these ids, then believes it too. A signature keeps a string from
+being changed, not from being given again or for another request: that is the host's to know.
 """
 
 from __future__ import annotations
 
 import base64
+import hmac
 import json
-import math
 import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -17,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from tachograph.intent import Intent
+from tachograph.privacy.identity import identifier
 from tachograph.registry import names as n
 from tachograph.run import Approved, Request
 
@@ -30,6 +35,10 @@ _LONGEST: Final = 65_536  # characters that are looked at: ten times what the bo
 _NAMED: Final = 256  # characters of a name or id
 _LISTED: Final = 32  # calls and requests that wait at once; where there are more the counters do not judge
 _HASH: Final = re.compile(r"[0-9a-f]{16}")
+_MOST: Final = 10**9  # turns, calls, seconds (30 years) or US dollars of one run: more is no run's
+_TIERS: Final = 999
+_LAST: Final = 10**11  # seconds since 1970, in the year 5138: what is later was not written by us
+_NAMES: Final = frozenset({n.GEN_AI_AGENT_NAME, n.WORKFLOW})  # names lose their secrets where they are written
 _KEPT: Final = (n.GEN_AI_AGENT_NAME, n.WORKFLOW, n.TENANT_ID, n.GEN_AI_CONVERSATION_ID)
 
 
@@ -138,14 +147,14 @@ def link(span: Span | None, to: tuple[int, int]) -> None:
         span.add_link(earlier)
 
 
-def write(suspension: Suspension) -> str:
-    """The suspension as a string of letters, digits, `-`, `_` and a dot.
+def write(suspension: Suspension, key: bytes | None = None) -> str:
+    """The suspension as a string of letters, digits, `-`, `_` and dots, signed where there is a key.
 
     Where a name in it is too long to be read back, what waits is left out; at worst it is the run's id.
     """
     lean = replace(suspension, calls=(), requests=(), hits=(), whole=False)
-    said = (_encoded(suspension), _encoded(lean))
-    return next((text for text in said if read(text) is not None), suspension.run_id)
+    said = (_signed(_encoded(suspension), key), _signed(_encoded(lean), key))
+    return next((text for text in said if read(text, key) is not None), suspension.run_id)
 
 
 def _encoded(suspension: Suspension) -> str:
@@ -153,15 +162,46 @@ def _encoded(suspension: Suspension) -> str:
     return _VERSION + base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
 
 
-def read(text: str) -> Suspension | None:
-    """The suspension that `write` made into `text`; None for anything else, a newer version's included."""
+def _signed(text: str, key: bytes | None) -> str:
+    return text if key is None else f"{text}.{_signature(text, key)}"
+
+
+def _signature(text: str, key: bytes) -> str:
+    """Of this use of the key alone: the hashes that others see under it are of no such text."""
+    return hmac.digest(key, b"tachograph suspension\0" + text.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+def read(text: str, key: bytes | None = None) -> Suspension | None:
+    """The suspension that `write` made into `text`; None for anything else, a newer version's included.
+
+    With a key also None for what was not signed by it. Without one a signature cannot be looked at.
+    """
     if not text.startswith(_VERSION) or len(text) > _LONGEST:
         return None
-    body = text.removeprefix(_VERSION)
+    body, _, signature = text.removeprefix(_VERSION).partition(".")
     try:
-        return _suspension(json.loads(base64.b64decode(body + "=" * (-len(body) % 4), b"-_", validate=True)))
+        if key is not None and not hmac.compare_digest(signature, _signature(_VERSION + body, key)):
+            return None
+        said = _suspension(json.loads(base64.b64decode(body + "=" * (-len(body) % 4), b"-_", validate=True)))
+        return _withheld(said, key)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _withheld(said: Suspension, key: bytes | None) -> Suspension:
+    """Its ids as any id that comes in: one that holds a secret is a hash."""
+    common = {name: text if name in _NAMES else identifier(text, key) for name, text in said.common.items()}
+    calls = tuple(replace(call, call_id=identifier(call.call_id, key)) for call in said.calls)
+    requests = tuple(
+        replace(
+            one,
+            id=identifier(one.id, key),
+            call_id=None if one.call_id is None else identifier(one.call_id, key),
+            approvers=tuple(identifier(person, key) for person in one.approvers),
+        )
+        for one in said.requests
+    )
+    return replace(said, run_id=identifier(said.run_id, key), common=common, calls=calls, requests=requests)
 
 
 # -- what came back, taken for what it should be: a ValueError, KeyError or TypeError where it is not
@@ -169,12 +209,12 @@ def _suspension(said: Any) -> Suspension:
     return Suspension(
         run_id=_text(said["run_id"]),
         span=_place(said["span"]),
-        seconds=_number(said["seconds"]),
+        seconds=_number(said["seconds"], _MOST),
         turns=_whole(said["turns"]),
         llm_calls=_whole(said["llm_calls"]),
         unpriced=_whole(said["unpriced"]),
-        cost=_number(said["cost"]),
-        tier=_whole(said["tier"]),
+        cost=_number(said["cost"], _MOST),
+        tier=_whole(said["tier"], _TIERS),
         degraded=bool(said["degraded"]),
         granted=bool(said["granted"]),
         common={name: _text(said["common"][name]) for name in _KEPT if name in said["common"]},
@@ -201,12 +241,12 @@ def _request(said: Any) -> Request:
     return Request(
         id=_text(said["id"]),
         tool=_text(said["tool"], least=0),
-        tier=_whole(said["tier"]),
+        tier=_whole(said["tier"], _TIERS),
         mode=_text(said["mode"]),
         status=_text(said["status"]),
         call_id=None if said["call_id"] is None else _text(said["call_id"]),
         arguments_hash=_hash(said["arguments_hash"]),
-        requested_at=_number(said["requested_at"]),
+        requested_at=_number(said["requested_at"], _LAST),
         span=_place(said["span"]),
         approvers=tuple(_text(one) for one in _listed(said["approvers"])),
         earlier=True,
@@ -231,14 +271,14 @@ def _hash(said: Any) -> str | None:
     return said
 
 
-def _whole(said: Any) -> int:
-    if type(said) is not int or not 0 <= said < 2**63:
+def _whole(said: Any, most: int = _MOST) -> int:
+    if type(said) is not int or not 0 <= said <= most:
         raise ValueError
     return said
 
 
-def _number(said: Any) -> float:
-    if type(said) not in {int, float} or not math.isfinite(said) or said < 0:
+def _number(said: Any, most: int) -> float:
+    if type(said) not in {int, float} or not 0 <= said <= most:  # nor infinity, nor no number
         raise ValueError
     return float(said)
 

@@ -162,13 +162,25 @@ def frameworks():
         "llm.prompts.7.content": ALL,
         "db.query.text": f"SELECT * FROM people WHERE name = '{ALL}'",
         "exception.message": ALL,
+        "enduser.id": planted["placed"]["object_id"],
+        "user.name": planted["placed"]["mail_md5"],
+        "app.note": planted["placed"]["sentence"],
+        "gen_ai.response.text": planted["placed"]["sentence"],
+        "gen_ai.something.new": ALL,
+        "tachograph.something.new": ALL,
     }
     links = [Link(before.get_span_context(), {"why": ALL})]
     with contextlib.suppress(LookupError):
         with tracer.start_as_current_span(f"look up {NAME}", attributes=said, links=links) as span:
             span.add_event("seen", {"who": ALL, "body": ALL})
-            span.add_event("gen_ai.user.message", {"content": ALL})
+            span.add_event("gen_ai.user.message", {"content": ALL, "gen_ai.event.content": "Quarrington"})
             failing(ALL)
+    owned = {"owner": ALL, "user.id": planted["placed"]["object_id"], "note": planted["placed"]["sentence"]}
+    with trace.get_tracer("owned", "1.3", attributes=owned).start_as_current_span("of a scope with attributes"):
+        pass
+    metrics.get_meter("owned", attributes=owned).create_counter("app.visits").add(
+        1, {"user.id": planted["placed"]["mail_md5"]}
+    )
     with tracer.start_as_current_span("status") as span:
         span.set_status(Status(StatusCode.ERROR, ALL))
     log = _logs.get_logger("framework")

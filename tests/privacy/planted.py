@@ -21,6 +21,13 @@ PATTERNED: Final = {
 UNPATTERNED: Final = {"address": "4711 Wexcombe Lane, Tarbury", "name": "Thessaly Quarrington"}
 KINDS: Final = {**PATTERNED, **UNPATTERNED}
 
+# Planted in places of their own, as they are nowhere in texts: ids of a person that look like hashes, and a sentence
+# without spaces.
+PERSONS: Final = {"object_id": "507f1f77bcf86cd799439b17", "mail_md5": "9e26471d35a78862c17e467d87cd3f13"}
+UNSPACED: Final = {"sentence": "患者の田中さんは火曜に入院します"}
+PLACED: Final = {**PERSONS, **UNSPACED}
+EVERY: Final = {**KINDS, **PLACED}
+
 _TELLING: Final = {"address": ("Wexcombe", "Tarbury"), "name": ("Thessaly", "Quarrington")}  # words that are enough
 
 
@@ -33,14 +40,14 @@ def found(haystacks: Mapping[str, bytes], kinds: Iterable[str]) -> list[tuple[st
         for kind in kinds:
             hits += [(where, kind, form) for form in _forms(kind) if form.lower().encode() in folded]
             hits += [(where, kind, form) for form in _encoded(kind) if form.encode() in content]
-            alone = re.sub(r"\D", "", KINDS[kind])
+            alone = re.sub(r"\D", "", KINDS.get(kind, ""))
             if len(alone) > 8 and alone.encode() in digits:
                 hits.append((where, kind, alone))
     return hits
 
 
 def _forms(kind: str) -> set[str]:
-    value = KINDS[kind]
+    value = EVERY[kind]
     return {
         value,
         quote(value),
@@ -53,5 +60,5 @@ def _forms(kind: str) -> set[str]:
 
 def _encoded(kind: str) -> set[str]:
     """Base64 of the value at each of the three places in a group, without the characters that its neighbours touch."""
-    value = KINDS[kind].encode()
+    value = EVERY[kind].encode()
     return {base64.b64encode(b"\0" * shift + value)[shift and 4 : -4].decode() for shift in range(3)}

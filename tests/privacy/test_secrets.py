@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 import pytest
 from analytics.services import decode_all, home_at, receiving
-from privacy.planted import KINDS, PATTERNED, UNPATTERNED, found
+from privacy.planted import EVERY, KINDS, PATTERNED, PERSONS, PLACED, UNPATTERNED, UNSPACED, found
 from pyarrow import parquet
 
+from tachograph.privacy.identity import identifier
 from tachograph.privacy.redaction import DEFAULT
 from tachograph_analytics.detections.finding import detect
 from tachograph_analytics.store.views import connect
@@ -43,7 +44,13 @@ def play(folder: Path, level: str, *, audit_fails: bool = False, model: Path | N
     """Runs the agent against a real receiver; what it exports goes uncompressed, so that the WAL holds it as text."""
     home, out = home_at(folder), folder / "out"
     out.mkdir()
-    planted = {"kinds": KINDS, "named": PATTERNED, "audit_fails": audit_fails, "model": model and str(model)}
+    planted = {
+        "kinds": KINDS,
+        "named": PATTERNED,
+        "placed": PLACED,
+        "audit_fails": audit_fails,
+        "model": model and str(model),
+    }
     with receiving(home) as (url, _):
         environment = {
             **os.environ,
@@ -89,7 +96,7 @@ def redacted(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
 
 def test_the_search_finds_each_kind_in_each_form():
-    for kind, value in KINDS.items():
+    for kind, value in EVERY.items():
         for form in (value, value.upper(), quote(value, safe=""), value.encode().hex()):
             assert found({"file": f"before {form} after".encode()}, [kind]) != []
         assert found({"file": b"nothing of it"}, [kind]) == []
@@ -98,14 +105,15 @@ def test_the_search_finds_each_kind_in_each_form():
 
 
 @pytest.mark.slow
-def test_by_default_nothing_of_all_eight_is_anywhere(off: Left):
-    assert found(off.everything(), KINDS) == []
+def test_by_default_nothing_of_all_is_anywhere(off: Left):
+    assert found(off.everything(), EVERY) == []
 
 
 @pytest.mark.slow
 def test_redacted_content_has_none_of_the_six_with_a_pattern(redacted: Left):
     everything = redacted.everything()
-    assert found(everything, PATTERNED) == []
+    assert found(everything, [*PATTERNED, *PERSONS]) == []
+    assert found(everything, UNSPACED) != []
     assert {kind for _, kind, _ in found(everything, UNPATTERNED)} == set(UNPATTERNED)  # what no pattern finds
 
 
@@ -131,8 +139,9 @@ def test_all_of_it_was_recorded(level: str, request: pytest.FixtureRequest):
     states = store.execute("SELECT DISTINCT tachograph_content_state FROM spans").fetchall()
     assert {state for (state,) in states} == ({None} if level == "off" else {None, "redacted"})
     assert b"tachograph_runs_total{" in left.files["out/metrics"]
-    assert b'app_orders_total{customer="hashed_' in left.files["out/metrics"]
-    assert b"1 hooked" not in left.files["stdout"]
+    customer = identifier(" ".join(PATTERNED.values()), b"k13")
+    assert f'app_orders_total{{customer="{customer}"'.encode() in left.files["out/metrics"]
+    assert b": 4 hooked, 0 skipped\n" in left.files["stdout"], "all of the plain agent"
     assert any(name.startswith("audit/") for name in left.files)
 
 

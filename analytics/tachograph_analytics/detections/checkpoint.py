@@ -13,7 +13,8 @@ from tachograph_analytics.detections.tables import Rows, ended_by, executed, fin
 def tool_unchecked() -> Rows:
     """Tool calls that ran without a pre_tool checkpoint of the same run and call that had ended before they began.
 
-    A checkpoint that denied is none: what each guardrail said last counts.
+    A checkpoint that denied is none: what each guardrail said last counts. A call for which an earlier part of the run
+    asked approval, and which has another id in this part, counts with what had looked at that request.
     """
     calls = executed(view("tool_calls").filter(row.run_id.notnull()))
     checks = view("checkpoints").filter(row.stage == "pre_tool")
@@ -25,7 +26,8 @@ def tool_unchecked() -> Rows:
         asked=row.ts,
         took=row.duration_ms,
     )
-    pairs = calls.select("run_id", "call_id", "trace_id", "span_id", "ts").join(checks, ["run_id", "call_id"])
+    own = calls.select("run_id", "call_id", "trace_id", "span_id", "ts")
+    pairs = own.union(_as_requested(calls)).join(checks, ["run_id", "call_id"])
     before = pairs.filter(ended_by(pairs.ts, pairs.asked, pairs.took))
     last = before.group_by("trace_id", "span_id", "guardrail").agg(
         denied=(before.decision == "deny").argmax(before.asked)
@@ -37,6 +39,31 @@ def tool_unchecked() -> Rows:
     denied = row.denier + " had denied it"
     judged = judged.mutate(why=row.denier.isnull().ifelse("no checkpoint had looked at it", denied))
     return findings(judged, "tool_unchecked", "{tool_name} ({effect}) ran although {why}")
+
+
+def _as_requested(calls: Rows) -> Rows:
+    """The calls under the id that they had when an earlier part of their run asked approval, and waited.
+
+    The same tool and arguments are the same call, unless the first part ran it after all.
+    """
+    spans, column = view("spans"), {name: about.column for name, about in load().attributes.items()}
+    pending = spans.filter(
+        (spans[column[names.SPAN_KIND]] == "approval") & (spans[column[names.APPROVAL_STATUS]] == "pending")
+    )
+    pending = pending.select(
+        "run_id",
+        tool_name=row[column[names.GEN_AI_TOOL_NAME]],
+        arguments_hash=row[column[names.TOOL_ARGUMENTS_HASH]],
+        first_id=row[column[names.GEN_AI_TOOL_CALL_ID]],
+        first_trace=row.trace_id,
+        requested=row.ts,
+    )
+    waiting = pending.anti_join(calls.select("run_id", first_id=row.call_id), ["run_id", "first_id"])
+    later = calls.join(waiting, ["run_id", "tool_name", "arguments_hash"])
+    later = later.filter((later.trace_id != later.first_trace) & (later.ts >= later.requested))
+    return later.select("run_id", "trace_id", "span_id", "ts", call_id=later.first_id).select(
+        "run_id", "call_id", "trace_id", "span_id", "ts"
+    )
 
 
 def checkpoint_prompt_only() -> Rows:

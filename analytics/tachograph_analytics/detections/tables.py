@@ -45,6 +45,15 @@ FINDING: Final = ("rule", "run_id", "span_id", "ts", "agent", "release", "tenant
 # there, so what is found among them needs no other proof.
 PROVEN: Final = {"gate": "gates", "evaluation": "evaluations"}
 
+_OF_SPANS: Final = (
+    names.CONTENT_STATE,
+    names.RUN_HOOKS,
+    names.SPAN_KIND,
+    names.APPROVAL_STATUS,
+    names.GEN_AI_TOOL_NAME,
+    names.GEN_AI_TOOL_CALL_ID,
+    names.TOOL_ARGUMENTS_HASH,
+)
 _NOT_EXECUTED: Final = ("denied", "invalid_input", "not_executed")
 _WRITES: Final = ("write", "irreversible")
 _GRANTED: Final = ("approved", "modified")
@@ -55,7 +64,7 @@ def view(name: str) -> Rows:
     """A view of the store by its name in the registry; of `spans` the columns that detections look at."""
     registry = load()
     if name == "spans":
-        looked_at: list[Attribute] = [registry.attributes[name] for name in (names.CONTENT_STATE, names.RUN_HOOKS)]
+        looked_at: list[Attribute] = [registry.attributes[name] for name in _OF_SPANS]
         typed = {attribute.column: _TYPES[attribute.type] for attribute in looked_at}
         return ibis.table(_HEAD | {"name": "string", **typed, "attributes": "map<string, string>"}, name="spans")
     known = registry.views[name]

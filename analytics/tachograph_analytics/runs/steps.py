@@ -107,7 +107,7 @@ def steps(connection: duckdb.DuckDBPyConnection, run_id: str) -> tuple[Step, ...
     if not rows:
         return ()
     began = rows[0]["ts"]
-    flat = [_step(row, began) for row in rows]
+    flat = _answered([_step(row, began) for row in rows])
     known = {step.span_id for step in flat}
     children: dict[str | None, list[Step]] = {}
     for step in flat:
@@ -154,6 +154,23 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str, run_id: str) -> lis
     cursor = connection.execute(sql, {"run_id": run_id})
     columns = [column[0] for column in cursor.description or []]
     return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _answered(flat: Sequence[Step]) -> list[Step]:
+    """The steps, where a request that a later part of the run answered is no longer pending."""
+    said = [(_request(step), step.attributes.get(names.APPROVAL_STATUS)) for step in flat if step.kind == "approval"]
+    answered = {request for request, status in said if request is not None and status not in {None, "pending"}}
+    return [
+        replace(step, problem=None)
+        if step.attributes.get(names.APPROVAL_STATUS) == "pending" and _request(step) in answered
+        else step
+        for step in flat
+    ]
+
+
+def _request(step: Step) -> str | None:
+    found = step.attributes.get(names.APPROVAL_ID) if step.kind == "approval" else None
+    return None if found is None else str(found)
 
 
 def _in_order(children: Mapping[str | None, Sequence[Step]]) -> list[Step]:

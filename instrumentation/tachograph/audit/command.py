@@ -93,7 +93,7 @@ def _page(checked: list[Checked], gone: list[Absent]) -> Iterable[str]:
         for finding in each.findings:
             yield f"  line {finding.line}: {finding.what}: {finding.sentence}"
         if each.torn is not None:
-            yield f"  line {each.torn}: torn: the process ended, or is still writing; no entry is lost that was told"
+            yield f"  line {each.torn}: torn: {_torn(each)}"
         if each.findings:
             kept = f"entries 1 to {each.vouched}" if each.vouched else "no entry"
             yield f"  vouched for: {kept}"
@@ -102,6 +102,15 @@ def _page(checked: list[Checked], gone: list[Absent]) -> Iterable[str]:
         yield f"{each.chain}.jsonl: ABSENT: the store has {number} of agent {each.agent} that no file here has"
     wrong = sum(not each.whole for each in checked) + len(gone)
     yield f"{_count(len(checked), 'file', 'files')}: {f'{wrong} not whole' if wrong else 'all whole'}"
+
+
+def _torn(each: Checked) -> str:
+    """What is known of an end in the middle of a line: only the store can say whether more once stood there."""
+    sentence = "this line has no end: it is being written, or its process ended, or somebody cut it"
+    if each.stored is None:
+        return f"{sentence}; --home DIR asks the store"
+    cut = any(finding.what == "cut" for finding in each.findings)
+    return f"{sentence}; the store has {'' if cut else 'no '}entries from here on"
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from tachograph.audit.chain import digest
+from tachograph.audit.chain import FILED, digest
 from tachograph.audit.entry import canonical
 from tachograph.audit.file import SUFFIX
 from tachograph.errors import UsageError
@@ -37,16 +37,25 @@ class Line:
 
 
 def files(paths: Iterable[Path]) -> list[Path]:
-    """The files that are named, and those in the folders that are named; UsageError for what is not there."""
+    """The files that are named, and those in the folders that are named; UsageError for what is none or not there."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
             found += sorted(path.glob(f"*{SUFFIX}"))
         elif path.is_file():
+            _require_audit_file(path)
             found.append(path)
         else:
             raise UsageError(f"there is no audit file or folder {path}: look at TACHOGRAPH_AUDIT_DIR of the agent.")
     return found
+
+
+def _require_audit_file(path: Path) -> None:
+    """UsageError for a file that has text and no record; one that is named as ours are is damaged then."""
+    if path.name.startswith(f"{FILED}_") or not path.stat().st_size:
+        return
+    if all(line.record is None and not line.torn for line in lines(path, None)):
+        raise UsageError(f"{path} is no audit file: it has no record; an agent names its files {FILED}_….jsonl.")
 
 
 def lines(path: Path, key: bytes | None) -> Iterator[Line]:

@@ -57,7 +57,8 @@ class Writer:
     """Takes entries without waiting, and tells `settled` of each its record, or None where it is on no record.
 
     One chain a process, in a file of `folder` if there is one, begun with the first entry; after a fork the child
-    begins its own. Not `threaded`, it works where it is called: for tests and simulated times.
+    begins its own. Not `threaded`, it works where it is called: for tests and simulated times; so it does where the
+    system gives no thread.
     """
 
     def __init__(
@@ -94,7 +95,11 @@ class Writer:
             self._thread = threading.Thread(
                 target=guard.guarded("audit", None)(self._run), name="tachograph-audit", daemon=True
             )
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # no thread to be had: late entries are better than none
+                guard.failed("audit", error)
+                self._thread = None
 
     @guard.guarded("audit", None)
     def _after_fork(self) -> None:
@@ -112,12 +117,12 @@ class Writer:
             self._settle(entry, None)
             return
         self._queue.put(entry)
-        if not self._threaded:
+        if self._thread is None:
             self._work_here()
 
     def flush(self, deadline: float) -> bool:
         """Whether every entry before the call is settled by `deadline` on the monotonic clock."""
-        if not self._threaded or self._closed:
+        if self._thread is None or self._closed:
             return self._queue.empty()
         if threading.current_thread() is self._thread:
             return False  # it cannot wait for itself
@@ -130,7 +135,7 @@ class Writer:
         if self._closed:
             return
         self._closed = True
-        if self._thread is not None:
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._queue.put(_Marker(stop=True))
             self._thread.join(_left(deadline))
         self._abandoned = True

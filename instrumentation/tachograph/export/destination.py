@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from tachograph.config import OtlpProtocol
+from tachograph.config import OtlpProtocol, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +34,6 @@ _GRPC_MISSING: Final = "OTLP over gRPC needs an exporter that is not installed: 
 _FILES: Final = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
 # The names that Python's SDK has for its two OTLP exporters, beside OpenTelemetry's own "otlp".
 _BY_NAME: Final[Mapping[str, OtlpProtocol]] = {"otlp_proto_http": "http/protobuf", "otlp_proto_grpc": "grpc"}
-_USERINFO: Final = re.compile(r"//[^/?#]*@")
 
 _log = logging.getLogger("tachograph")
 
@@ -57,9 +55,9 @@ class Destination:
 
     @property
     def shown(self) -> str:
-        """The address as it may be printed: without user and password."""
-        shown = _USERINFO.sub("//", self.endpoint)
-        return f"{shown} over gRPC" if self.protocol == "grpc" else shown
+        """The address as it may be printed: without user, password, query and fragment."""
+        address = shown(self.endpoint)
+        return f"{address} over gRPC" if self.protocol == "grpc" else address
 
 
 def destination(
@@ -153,7 +151,7 @@ def _endpoint(signal: Signal, protocol: OtlpProtocol, config: Config, given: _Va
     if config.endpoint_given:
         name, text = "OTEL_EXPORTER_OTLP_ENDPOINT", config.endpoint
     elif text and protocol == "http/protobuf" and not text.lower().startswith(("http://", "https://")):
-        _note(notes, f"{name} is {text!r}, which is no URL; {DEFAULTS[protocol]} is taken")
+        _note(notes, f"{name} is {shown(text)!r}, which is no URL; {DEFAULTS[protocol]} is taken")
         text = ""
     base = (text or DEFAULTS[protocol]).rstrip("/")
     whole = protocol == "grpc" or (bool(text) and name != "OTEL_EXPORTER_OTLP_ENDPOINT")

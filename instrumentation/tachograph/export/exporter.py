@@ -32,6 +32,8 @@ HURRIED_PAUSE_S: Final = 0.2
 SHUTDOWN_S: Final = 2.0
 WARN_EVERY_S: Final = 60.0
 
+_HALVED: Final = "halved"
+
 _REFUSED: Final = "tachograph: %d %s are refused (%s) and lost."
 _WAITING: Final = "tachograph: %s do not get through (%s); they are kept for %.0f s and tried again. The agent goes on."
 
@@ -113,9 +115,7 @@ class Exporter(Generic[Item]):
         if not items:
             return not batch
         self.pending = len(items)
-        reason = "shutdown" if self._stop.is_set() else self._deliver(items)
-        self._settle(reason)
-        return reason is None and len(items) == len(batch)
+        return self._send(items) and len(items) == len(batch)
 
     def drain(self, deadline: float) -> None:
         """From now on attempts follow each other quickly, and end at `deadline` on the monotonic clock."""
@@ -129,7 +129,7 @@ class Exporter(Generic[Item]):
         inner, self._inner = self._inner, None
         if inner is not None:
             _close_within(inner, timeout_s)
-        self._settle("shutdown")
+        self._settle("shutdown", self.pending)
 
     def _copy(self, item: Item) -> Item | None:
         try:
@@ -138,13 +138,24 @@ class Exporter(Generic[Item]):
             guard.failed("export", error)
             return None
 
+    def _send(self, items: list[Item]) -> bool:
+        """Whether all items were delivered. An unsendable batch goes in halves: only its odd items are lost."""
+        reason = "shutdown" if self._stop.is_set() else self._deliver(items)
+        if reason == _HALVED:
+            middle = len(items) // 2
+            return all([self._send(items[:middle]), self._send(items[middle:])])
+        self._settle(reason, len(items))
+        return reason is None
+
     def _deliver(self, items: list[Item]) -> str | None:
-        """None when delivered, else why the items are lost."""
+        """None when delivered, else why the items are lost, or that there is more to try."""
         patience = time.monotonic() + self._patience_s
         attempt = 0
         while not self._attempt(items):
             if self._stop.is_set():
                 return "shutdown"
+            if self._unsendable() and len(items) > 1:
+                return _HALVED
             self._count(EXPORT_FAILURES, 1, {SIGNAL: self.signal})
             if self._refused():
                 warn(_REFUSED, len(items), self.signal, self._why())
@@ -172,9 +183,12 @@ class Exporter(Generic[Item]):
         return getattr(result, "name", None) == "SUCCESS" and (self._answer is None or self._answer.taken)
 
     def _refused(self) -> bool:
-        """Whether another attempt is pointless; nothing was asked when the batch cannot be encoded or is too large."""
-        answer = self._answer
-        return answer is not None and (answer.final or (not answer.asked and self._inner is not None))
+        """Whether another attempt is pointless."""
+        return self._unsendable() or (self._answer is not None and self._answer.final)
+
+    def _unsendable(self) -> bool:
+        """Whether nothing was asked, as the batch cannot be encoded or is too large."""
+        return self._answer is not None and not self._answer.asked and self._inner is not None
 
     def _why(self) -> str:
         answer = self._answer
@@ -189,9 +203,10 @@ class Exporter(Generic[Item]):
         growing = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt) * (0.5 + self._jitter() / 2)
         return max(asked, growing)
 
-    def _settle(self, reason: str | None) -> None:
+    def _settle(self, reason: str | None, count: int) -> None:
         with self._lock:
-            count, self.pending = self.pending, 0
+            count = min(count, self.pending)  # a shutdown may have counted them already
+            self.pending -= count
             self.delivered += 0 if reason else count
         if reason:
             self._lose(count, reason)

@@ -7,8 +7,9 @@ messages of exceptions, log records of the host.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.attributes import BoundedAttributes
@@ -16,35 +17,67 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import Metric, MetricsData, ResourceMetrics
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Link, Status
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
-from tachograph.privacy.content import CONTENT_EVENTS, IDENTIFIERS, NAMED_BELOW, NAMES, PERSONS, REASONS
+from tachograph.privacy.content import (
+    BESIDE_CONTENT,
+    CONTENT_EVENTS,
+    DECLARED,
+    IDENTIFIERS,
+    NAMED_BELOW,
+    NAMES,
+    PERSONS,
+    REASONS,
+)
 from tachograph.privacy.identity import NAME_LENGTH, identifier, name, person
-from tachograph.privacy.redaction import DEFAULT, Redaction, hide, redact, redact_json, redact_value
+from tachograph.privacy.redaction import DEFAULT, Redaction, encodable, hide, redact, redact_json, redact_value
 from tachograph.privacy.withholding import frames, type_of, withheld, without_free_text, without_text
 from tachograph.registry.names import CONTENT_STATE, ERROR_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from tachograph.config import Capture
 
 _MOST_RESOURCES = 64  # bound of memory; a process has one resource, or a few
 _EXCEPTION_TYPE, _MESSAGE, _STACKTRACE = "exception.type", "exception.message", "exception.stacktrace"
 
-_resources: dict[tuple[int, str], tuple[Resource, Redaction, Resource]] = {}  # by id(): a hash writes it all as JSON
+# By id(), as a hash writes it all as JSON; traces, logs and metrics may each have a redaction of their own.
+_resources: dict[tuple[int, int, str], tuple[Resource, Redaction, Resource]] = {}
 
 
 def outgoing_resource(resource: Resource, redaction: Redaction = DEFAULT, capture: Capture = "off") -> Resource:
     """A redacted copy of `resource`: the same copy each time for the same object."""
-    known = _resources.get((id(resource), capture))
-    if known is None or known[1] is not redaction:
+    known = _resources.get((id(resource), id(redaction), capture))
+    if known is None:  # else both are held here, so nobody else has their ids
         if len(_resources) >= _MOST_RESOURCES:
             _resources.clear()
         attributes = outgoing_attributes(resource.attributes, capture=capture, redaction=redaction)
         known = (resource, redaction, Resource(attributes, resource.schema_url))
-        _resources[id(resource), capture] = known
+        _resources[id(resource), id(redaction), capture] = known
     return known[2]
+
+
+def outgoing_scope(
+    scope: InstrumentationScope | None, redaction: Redaction = DEFAULT, capture: Capture = "off"
+) -> InstrumentationScope | None:
+    """A redacted copy of who recorded something, which the host may have given attributes; equal for equal scopes."""
+    if scope is None or (not scope.attributes and name(scope.name) == scope.name and not scope.version):
+        return scope
+    attributes = outgoing_attributes(scope.attributes, capture=capture, redaction=redaction)
+    version = scope.version and name(scope.version)
+    return InstrumentationScope(name(scope.name), version, scope.schema_url, attributes)
+
+
+def outgoing_context(context: SpanContext | None) -> SpanContext | None:
+    """The context without the entries of its trace state that hold a secret: whoever called may have written them."""
+    if context is None or not context.trace_state:
+        return context
+    kept = [pair for pair in context.trace_state.items() if tuple(map(name, pair)) == pair]
+    if len(kept) == len(context.trace_state):
+        return context
+    return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, TraceState(kept))
 
 
 def outgoing_span(span: ReadableSpan, *, capture: Capture = "off", redaction: Redaction = DEFAULT) -> ReadableSpan:
@@ -57,8 +90,8 @@ def outgoing_span(span: ReadableSpan, *, capture: Capture = "off", redaction: Re
         attributes[CONTENT_STATE] = "raw" if capture == "full" else "redacted"
     return ReadableSpan(
         name=name(span.name),
-        context=span.context,
-        parent=span.parent,
+        context=outgoing_context(span.context),
+        parent=outgoing_context(span.parent),
         resource=outgoing_resource(span.resource, redaction, capture),
         attributes=_counted(attributes, span.dropped_attributes),
         events=[_event(event, capture, redaction) for event in span.events],
@@ -67,7 +100,7 @@ def outgoing_span(span: ReadableSpan, *, capture: Capture = "off", redaction: Re
         status=_status(span, capture, redaction),
         start_time=span.start_time,
         end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
+        instrumentation_scope=outgoing_scope(span.instrumentation_scope, redaction, capture),
     )
 
 
@@ -80,12 +113,16 @@ def outgoing_log(
     if inner.event_name in CONTENT_EVENTS and capture == "off":
         inner.body = None
         attributes = _without_content(attributes)
-    elif inner.event_name not in CONTENT_EVENTS or capture != "full":
+    elif inner.event_name in CONTENT_EVENTS and capture == "full":
+        inner.body = _encodable(inner.body)
+    else:
         inner.body = redact_value(without_text(inner.body) if capture == "off" else inner.body, redaction)
+    inner.severity_text = name(inner.severity_text) if inner.severity_text else inner.severity_text
     inner.event_name = name(inner.event_name) if inner.event_name else inner.event_name
     inner.attributes = _counted(attributes, record.dropped_attributes)
     resource = outgoing_resource(record.resource, redaction, capture)
-    return ReadableLogRecord(inner, resource, record.instrumentation_scope, record.limits)
+    scope = outgoing_scope(record.instrumentation_scope, redaction, capture)
+    return ReadableLogRecord(inner, resource, scope, record.limits)
 
 
 def outgoing_attributes(
@@ -104,10 +141,10 @@ def outgoing_attributes(
             kept[key] = _each(value, lambda text: person(text, redaction.hash_key))
         elif redaction.is_content(key):
             if capture != "off":
-                kept[key] = value if capture == "full" else _content(key, value, redaction)
+                kept[key] = _encodable(value) if capture == "full" else _content(key, value, redaction)
         elif key in REASONS:
             kept[key] = without_free_text(value) if capture == "off" else redact_value(value, redaction)
-        elif key.startswith(NAMED_BELOW):
+        elif key in DECLARED:
             kept[key] = _each(value, _name if capture == "off" else name)
         else:
             said = value if capture != "off" or key in NAMES else _text_withheld(key, value)
@@ -119,31 +156,46 @@ def _name(text: str) -> str:
     return name(text) if len(text) <= NAME_LENGTH else withheld(text)
 
 
-def outgoing_labels(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Labels of a metric, the host's own too: a value that holds a secret becomes a hash, so that series stay apart."""
-    return {name(key): _each(value, identifier) for key, value in (attributes or {}).items()}
+def outgoing_labels(attributes: Mapping[str, Any] | None, redaction: Redaction = DEFAULT) -> dict[str, Any]:
+    """Labels of a metric, the host's own too: a value that holds a secret becomes a hash, so that series stay apart.
+
+    Ids of persons become the hashes that they are on spans.
+    """
+    kept: dict[str, Any] = {}
+    for key, value in (attributes or {}).items():
+        hashed = person if key in PERSONS else identifier
+        kept[name(key)] = _each(value, partial(hashed, key=redaction.hash_key))
+    return kept
 
 
-def outgoing_metrics(data: MetricsData) -> MetricsData:
+def outgoing_metrics(data: MetricsData, redaction: Redaction = DEFAULT) -> MetricsData:
     """A copy of collected metrics with labels and resources redacted; exemplars' filtered attributes are left out."""
-    return MetricsData([_metrics(one) for one in data.resource_metrics])
+    return MetricsData([_metrics(one, redaction) for one in data.resource_metrics])
 
 
-def _metrics(one: ResourceMetrics) -> ResourceMetrics:
-    scopes = [replace(scope, metrics=[_metric(metric) for metric in scope.metrics]) for scope in one.scope_metrics]
-    return replace(one, resource=outgoing_resource(one.resource), scope_metrics=scopes)
+def _metrics(one: ResourceMetrics, redaction: Redaction) -> ResourceMetrics:
+    scopes = [
+        replace(
+            each,
+            scope=outgoing_scope(each.scope, redaction),
+            metrics=[_metric(metric, redaction) for metric in each.metrics],
+        )
+        for each in one.scope_metrics
+    ]
+    return replace(one, resource=outgoing_resource(one.resource, redaction), scope_metrics=scopes)
 
 
-def _metric(metric: Metric) -> Metric:
+def _metric(metric: Metric, redaction: Redaction) -> Metric:
     points: Any = [
         replace(
             point,
-            attributes=outgoing_labels(point.attributes),
+            attributes=outgoing_labels(point.attributes, redaction),
             exemplars=[replace(exemplar, filtered_attributes={}) for exemplar in point.exemplars],
         )
         for point in metric.data.data_points
     ]
-    return replace(metric, data=replace(metric.data, data_points=points))
+    said = metric.description and name(metric.description)
+    return replace(metric, description=said, data=replace(metric.data, data_points=points))
 
 
 def _each(value: Any, change: Callable[[str], str]) -> Any:
@@ -152,6 +204,18 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return tuple(_each(one, change) for one in cast("Sequence[Any]", value))
     return value if isinstance(value, bool | int | float | None) else redact_value(value)
+
+
+def _encodable(value: Any) -> Any:
+    """Raw content, but for what would cost the whole batch."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[Any, Any]", value).items()
+        return {encodable(key) if isinstance(key, str) else key: _encodable(part) for key, part in pairs}
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return tuple(_encodable(part) for part in cast("Sequence[Any]", value))
+    return value
 
 
 def _content(key: str, value: Any, redaction: Redaction) -> Any:
@@ -172,13 +236,16 @@ def _event(event: Event, capture: Capture, redaction: Redaction) -> Event:
 
 
 def _without_content(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in attributes.items() if key.startswith(NAMED_BELOW)}
+    return {
+        key: value
+        for key, value in attributes.items()
+        if key in BESIDE_CONTENT or (key.startswith(NAMED_BELOW) and isinstance(value, bool | int | float))
+    }
 
 
 def _link(link: Link, capture: Capture, redaction: Redaction) -> Link:
-    if not link.attributes:
-        return link
-    return Link(link.context, outgoing_attributes(link.attributes, capture=capture, redaction=redaction))
+    context = outgoing_context(link.context) or link.context
+    return Link(context, outgoing_attributes(link.attributes, capture=capture, redaction=redaction))
 
 
 def _status(span: ReadableSpan, capture: Capture, redaction: Redaction) -> Status:
@@ -188,7 +255,7 @@ def _status(span: ReadableSpan, capture: Capture, redaction: Redaction) -> Statu
     if capture == "off":
         said = [(span.attributes or {}).get(ERROR_TYPE)]
         said += [(event.attributes or {}).get(_EXCEPTION_TYPE) for event in span.events]
-        return Status(status.status_code, type_of(description, _short(said)) or without_free_text(description))
+        return Status(status.status_code, name(type_of(description, _short(said)) or without_free_text(description)))
     return Status(status.status_code, redact(description, redaction).text)
 
 

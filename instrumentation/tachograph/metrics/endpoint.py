@@ -10,6 +10,7 @@ import os
 import socket
 import socketserver
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -22,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from tachograph.errors import UsageError
 from tachograph.metrics.families import Families
+from tachograph.privacy.redaction import DEFAULT, Redaction
 from tachograph.telemetry import guard
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 PORT: Final = 9464  # the port that OpenTelemetry gives to the Prometheus exporter
 SLOW_CLIENT_S: Final = 10.0
 POLL_S: Final = 0.1
+SCRAPE_S: Final = 10.0  # Prometheus' own default: it has given up by then
 
 
 class PrometheusReader(MetricReader):
@@ -41,11 +44,12 @@ class PrometheusReader(MetricReader):
 
     `skipped` counts what the latest scrape had to leave out: exponential histograms, delta points, series that exist
     twice. `summed` names the gauges of that scrape that add up over processes. PROMETHEUS_MULTIPROC_DIR concerns the
-    application's own prometheus_client metrics and changes nothing here.
+    application's own prometheus_client metrics and changes nothing here. `redaction` keys the hashes among the labels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, redaction: Redaction = DEFAULT) -> None:
         super().__init__()
+        self._redaction = redaction
         self.skipped = 0
         self.summed: frozenset[str] = frozenset()
         self._begin()
@@ -56,20 +60,37 @@ class PrometheusReader(MetricReader):
             os.register_at_fork(after_in_child=lambda: (begin := weak()) and begin())
 
     def _begin(self) -> None:
-        self._scrape_lock = threading.Lock()
+        self._scrape_lock = threading.RLock()
+        self._scraping = False
         self._data: MetricsData | None = None
 
     def families(self) -> list[Family]:
-        """The families as of now; those of the scrape before when the SDK cannot collect."""
-        with self._scrape_lock:
-            try:
-                self.collect()
-            except Exception as error:  # noqa: BLE001  a callback of the host's may have failed
-                guard.failed("export", error)
-            families = Families()
+        """The families as of now; those of the scrape before when the SDK cannot collect.
+
+        So it is for a signal handler or a callback that scrapes in the middle of a scrape. Raises TimeoutError where
+        another thread's scrape takes longer than `SCRAPE_S`.
+        """
+        lock = self._scrape_lock
+        if not lock.acquire(timeout=SCRAPE_S):
+            raise TimeoutError("the scrape before is still collecting: some callback of the application's is slow")
+        try:
+            if not self._scraping:
+                self._collected()
+            families = Families(self._redaction)
             found = families.add_all(self._data) if self._data is not None else []
             self.skipped, self.summed = families.skipped, frozenset(families.summed)
             return found
+        finally:
+            lock.release()
+
+    def _collected(self) -> None:
+        self._scraping = True
+        try:
+            self.collect()
+        except Exception as error:  # noqa: BLE001  a callback of the host's may have failed
+            guard.failed("export", error)
+        finally:
+            self._scraping = False
 
     def exposition(self, *, openmetrics: bool = False) -> bytes:
         """The page that Prometheus reads; only the OpenMetrics format has exemplars."""
@@ -103,7 +124,11 @@ class Server:
         self._thread = threading.Thread(
             target=httpd.serve_forever, args=(POLL_S,), name="tachograph-metrics", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # no thread to be had, so nothing serves the port
+            httpd.server_close()
+            raise
         if hasattr(os, "register_at_fork"):
             weak = weakref.WeakMethod(self._after_fork)
             os.register_at_fork(after_in_child=lambda: (let_go := weak()) and let_go())
@@ -134,7 +159,11 @@ class _HttpServer(ThreadingWSGIServer):
     tick: Callable[[], None] | None = None
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        request, address = super().get_request()
+        try:
+            request, address = super().get_request()
+        except OSError:
+            time.sleep(POLL_S)  # no more files may be opened, and who wants in is there at once again
+            raise
         request.settimeout(self.slow_client_s)
         return request, address
 

@@ -26,6 +26,8 @@ from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType]: partly annotated
 
 from tachograph.export.outgoing import outgoing_attributes, outgoing_labels
+from tachograph.privacy.identity import name as redacted_name
+from tachograph.privacy.redaction import DEFAULT, Redaction
 from tachograph.registry.instruments import ALL
 from tachograph.registry.model import MetricType
 
@@ -46,7 +48,8 @@ class Families:
     counters, and those of which the registry says so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, redaction: Redaction = DEFAULT) -> None:
+        self._redaction = redaction
         self._families: dict[str, Family] = {}
         self._seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
         self.skipped = 0
@@ -55,7 +58,9 @@ class Families:
     def add_all(self, data: MetricsData) -> list[Family]:
         """The families of one collection, `target_info` first."""
         resources = data.resource_metrics
-        found = [target for resource in resources[:1] if (target := _target(resource.resource.attributes))]
+        found = [
+            target for resource in resources[:1] if (target := _target(resource.resource.attributes, self._redaction))
+        ]
         for metric in (m for resource in resources for scope in resource.scope_metrics for m in scope.metrics):
             try:
                 self._add(metric)
@@ -82,11 +87,11 @@ class Families:
         """One family a name, though several scopes have it; None for a second of another kind."""
         family = self._families.get(name)
         if family is None:
-            family = self._families[name] = Family(name, brief or "", kind)
+            family = self._families[name] = Family(name, redacted_name(brief or ""), kind)
         return family if family.type == kind else None
 
     def _add_point(self, family: Family, point: Any) -> None:
-        labels = labels_of(outgoing_labels(point.attributes))
+        labels = labels_of(outgoing_labels(point.attributes, self._redaction))
         series = (family.name, frozenset(labels.items()))
         if series in self._seen:
             self.skipped += 1
@@ -108,6 +113,11 @@ def prometheus_name(name: str, kind: str, unit: str) -> str:
     if kind == "counter" and legal.endswith("_total_total"):
         legal = legal.removesuffix("_total")
     return f"_{legal}" if legal[:1].isdigit() else legal
+
+
+LASTING: Final = frozenset(
+    prometheus_name(instrument.name, "gauge", instrument.unit) for instrument in ALL if instrument.combine == "total"
+)  # the gauges that ended processes stay part of
 
 
 def labels_of(attributes: Mapping[str, Any]) -> dict[str, str]:
@@ -164,9 +174,9 @@ def _latest(exemplars: Iterable[SdkExemplar]) -> Exemplar | None:
     return Exemplar(labels, newest.value, newest.time_unix_nano / 1e9)
 
 
-def _target(attributes: Mapping[str, Any]) -> Family | None:
+def _target(attributes: Mapping[str, Any], redaction: Redaction) -> Family | None:
     if not attributes:
         return None
     family = Family("target", "The process that is measured.", "info")
-    family.add_sample("target_info", labels_of(outgoing_attributes(attributes)), 1)
+    family.add_sample("target_info", labels_of(outgoing_attributes(attributes, redaction=redaction)), 1)
     return family

@@ -18,7 +18,7 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
 from tachograph.telemetry.guard import failed, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from tachograph.registry.instruments import Instrument
 
@@ -33,6 +33,7 @@ _ALONE: Final = 8 * _NOTES  # noted before a step sums them up itself, where the
 _TURN: Final = 16  # values posted before the clerk lets others run: a fifth of a millisecond
 _NOTES_AT_MOST: Final = 65_536  # bound of memory where summing up fails again and again
 _VALUES: Final = 1_024  # of one histogram series before the SDK gets them without being asked
+_PATIENCE_S: Final = 2.0  # for the lock, which is held for milliseconds; what is noted is posted another time
 _SERIES: Final = 20_000  # bound of memory: series between two collects
 
 
@@ -78,13 +79,18 @@ class Ledger:
         self._lock = threading.Lock()
         self._owner: int | None = None  # the thread that has the lock
         self._notes: deque[tuple[Instrument, Labels, float, SpanContext]] = deque(maxlen=_NOTES_AT_MOST)
+        self._first: Callable[[], Iterable[Note]] | None = None
         self._sums: dict[_Series, _Sum] = {}
         self._values: dict[_Series, _Values] = {}
         self._bell: SimpleQueue[bool] = SimpleQueue()  # the one queue that signal handlers and finalizers may use
         self._rung = False
         if self._has_clerk:
             work = guarded("export", None)(self._work)
-            threading.Thread(target=work, args=(self._bell,), name="tachograph-ledger", daemon=True).start()
+            try:
+                threading.Thread(target=work, args=(self._bell,), name="tachograph-ledger", daemon=True).start()
+            except RuntimeError as error:  # no thread to be had: the steps sum up in turns
+                self._has_clerk = False
+                failed("export", error)
 
     @guarded("export", None)
     def _after_fork(self) -> None:
@@ -95,13 +101,17 @@ class Ledger:
 
     def waiting(self) -> bool:
         """Whether something was noted that is not posted."""
-        return bool(self._notes or self._sums or self._values)
+        return bool(self._first or self._notes or self._sums or self._values)
 
     def take_back(self) -> list[Note]:
         """Gives up what was noted and not summed up: in a forked child, the gauges that its parent had just set."""
         notes = [(instrument, value, labels, span) for instrument, labels, value, span in self._notes]
         self._notes.clear()
         return notes
+
+    def begin_with(self, notes: Callable[[], Iterable[Note]]) -> None:
+        """Has `notes` asked for what counts before everything noted, when it is summed up first."""
+        self._first = notes
 
     def note(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:
         """Writes one value down."""
@@ -125,8 +135,9 @@ class Ledger:
     def _work(self, bell: SimpleQueue[bool]) -> None:
         while bell.get():
             self._rung = False
-            with self._held():
-                self._take_stock()
+            with self._held() as held:
+                if held:
+                    self._take_stock()
 
     def _take_stock(self) -> None:
         self._sum_up()
@@ -140,14 +151,15 @@ class Ledger:
         """
         if self._owner == threading.get_ident():
             return
-        with self._held():
-            self._sum_up()
-            self._hand_over()
+        with self._held() as held:
+            if held:
+                self._sum_up()
+                self._hand_over()
 
     @contextmanager
     def _held(self, *, wait: bool = True) -> Generator[bool]:
-        """The lock until the end of the block; False where it is not to be waited for and somebody has it."""
-        if not self._lock.acquire(blocking=wait):
+        """The lock until the end of the block; False where somebody has it for longer than is waited."""
+        if not self._lock.acquire(timeout=_PATIENCE_S if wait else 0):
             yield False
             return
         self._owner = threading.get_ident()
@@ -158,18 +170,24 @@ class Ledger:
             self._lock.release()
 
     def _sum_up(self) -> None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            for instrument, value, labels, span in first():
+                self._sum(instrument, labels, value, span)
         for _ in range(len(self._notes)):
-            instrument, labels, value, span = self._notes.popleft()
-            try:
-                match instrument.kind:
-                    case "histogram":
-                        self._observe(instrument, labels, value, span)
-                    case "gauge":
-                        self._sums[instrument.name, labels] = _Sum(instrument, 0, value, span)
-                    case _:
-                        self._add(instrument, labels, value, span)
-            except Exception as error:  # noqa: BLE001 - one odd value must not keep the others
-                failed("export", error)
+            self._sum(*self._notes.popleft())
+
+    def _sum(self, instrument: Instrument, labels: Labels, value: float, span: SpanContext) -> None:
+        try:
+            match instrument.kind:
+                case "histogram":
+                    self._observe(instrument, labels, value, span)
+                case "gauge":
+                    self._sums[instrument.name, labels] = _Sum(instrument, 0, value, span)
+                case _:
+                    self._add(instrument, labels, value, span)
+        except Exception as error:  # noqa: BLE001 - one odd value must not keep the others
+            failed("export", error)
 
     def _add(self, instrument: Instrument, labels: Labels, value: float, span: SpanContext) -> None:
         if instrument.kind == "counter" and not value >= 0:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from prometheus_client.core import Metric as Family
 from prometheus_client.samples import Exemplar
 
+from tachograph.metrics.families import LASTING
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -67,9 +69,12 @@ class Merger:
         self._families: dict[str, _Merged] = {}
 
     def add(self, page: Page, *, ended: bool = False) -> None:
-        """Adds one process; of one that has ended the gauges are left out: nothing is in use there any more."""
+        """Adds one process; of one that has ended the gauges are left out: nothing is in use there any more.
+
+        Those in `LASTING` stay, as another process may take down what this one has put up.
+        """
         for said in page:
-            if not (ended and said["kind"] == "gauge"):
+            if not ended or said["kind"] != "gauge" or said["name"] in LASTING:
                 self._add(said)
 
     def _add(self, said: dict[str, Any]) -> None:

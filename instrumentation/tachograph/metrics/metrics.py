@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import _Gauge as Gauge
     from opentelemetry.trace import SpanContext
 
-    from tachograph.metrics.ledger import Labels
+    from tachograph.metrics.ledger import Labels, Note
     from tachograph.registry.instruments import Instrument
 
 _OVERFLOW = {"otel.metric.overflow": True}  # OpenTelemetry's label set for what is beyond a limit
@@ -58,15 +58,17 @@ class Metrics:
     def _after_fork(self) -> None:
         """A child's readers begin at 0: what is always there is created again, gauges are set again."""
         newer = self._ledger.take_back()
-        for series in self._series.values():
-            series.clear()
-        agents, self._agents = self._agents, []
-        for agent in agents:
-            self.born(agent)
-        for (_, labels), (instrument, value) in self._gauges.items():
-            self._ledger.note(instrument, value, labels, INVALID_SPAN_CONTEXT)
-        for note in newer:
-            self._ledger.note(*note)
+        self._series = {definition.name: set() for definition in instruments.ALL}
+        agents, gauges = tuple(self._agents), tuple(self._gauges.items())
+
+        def inherited() -> Iterable[Note]:  # asked for when somebody sums up: a fork is a step of the agent's
+            for agent in agents:
+                yield from _zeros(agent)
+            for (_, labels), (instrument, value) in gauges:
+                yield instrument, value, labels, INVALID_SPAN_CONTEXT
+            yield from newer
+
+        self._ledger.begin_with(inherited)
 
     def record(self, instrument: Instrument, value: float, labels: Mapping[str, object]) -> None:
         """Adds to a counter, sets a gauge or observes a histogram; labels are redacted, None is left out."""
@@ -100,18 +102,17 @@ class Metrics:
         `increase()` does not see the first event of a counter that is born at 1 (measured with promtool).
         """
         self._agents.append(agent)
-        for instrument in instruments.ALL:
-            for values in instrument.zero:
-                labels = dict(zip(instrument.zero_labels, values, strict=True))
-                self.record(instrument, 0, {**labels, GEN_AI_AGENT_NAME: agent})
+        take = self._post if self._closed else self._ledger.note
+        for note in _zeros(agent):
+            take(*note)
 
     def _post(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:
-        kept = {
-            label: _redacted(said) if isinstance(said, str) else said
-            for label, said in zip(instrument.labels, labels, strict=True)
-            if said is not None
+        said = {
+            label: _redacted(value) if isinstance(value, str) else value
+            for label, value in zip(instrument.labels, labels, strict=True)
+            if value is not None
         }
-        kept = self._within_limit(instrument, kept)
+        kept = self._within_limit(instrument, said)
         context = set_span_in_context(NonRecordingSpan(span), Context()) if span.is_valid else Context()
         made = self._made[instrument.name]
         if isinstance(made, Histogram):
@@ -119,7 +120,8 @@ class Metrics:
         elif isinstance(made, Counter | UpDownCounter):
             made.add(value, kept, context)  # pyright: ignore[reportArgumentType] - None was taken out
         else:
-            self._gauges[instrument.name, labels] = instrument, value
+            if kept is not _OVERFLOW:
+                self._gauges[instrument.name, labels] = instrument, value
             made.set(value, kept, context)  # pyright: ignore[reportArgumentType] - None was taken out
 
     def _within_limit(self, instrument: Instrument, labels: Mapping[str, object]) -> Mapping[str, object]:
@@ -131,6 +133,13 @@ class Metrics:
                 return _OVERFLOW
             known.add(series)
         return labels
+
+
+def _zeros(agent: str) -> Iterable[Note]:
+    for instrument in instruments.ALL:
+        for values in instrument.zero:
+            said = {**dict(zip(instrument.zero_labels, values, strict=True)), GEN_AI_AGENT_NAME: agent}
+            yield instrument, 0, tuple([said.get(label) for label in instrument.labels]), INVALID_SPAN_CONTEXT
 
 
 _open: WeakSet[Metrics] = WeakSet()

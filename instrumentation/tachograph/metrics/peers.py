@@ -63,10 +63,10 @@ def wake(entries: Iterable[Entry]) -> None:
 
 def vacant(host: str, port: int) -> bool:
     """Whether nobody has a port; a tenth of the cost of trying to serve it."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+    except OSError:  # taken, or this process may open no more files
+        return False
+    return True

@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import MetricExportResult, PeriodicExporti
 from tachograph.export.batch import SHUTDOWN_S
 from tachograph.export.exporter import quiet, warn
 from tachograph.export.outgoing import outgoing_metrics
+from tachograph.privacy.redaction import DEFAULT, Redaction
 from tachograph.registry.instruments import EXPORT_FAILURES
 from tachograph.registry.names import SIGNAL
 from tachograph.telemetry import guard
@@ -32,10 +33,12 @@ class PushReader(PeriodicExportingMetricReader):
     """Pushes all metrics of a MeterProvider every OTEL_METRIC_EXPORT_INTERVAL.
 
     Ends within 2 s whoever ends it, also the provider at exit, which would wait 30 s for a dead endpoint. A push that
-    fails is counted by `tally` and told once a minute; nothing is lost, the next one has all counts again.
+    fails is counted by `tally` and told once a minute; nothing is lost, the next one has all counts again. `redaction`
+    keys the hashes among the labels.
     """
 
     tally: Tally | None = None
+    redaction: Redaction = DEFAULT
     _over = False
 
     def begin_last_push(self) -> None:
@@ -59,7 +62,8 @@ class PushReader(PeriodicExportingMetricReader):
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, value=True))
         try:
             with self._export_lock, quiet(self._exporter):
-                result = self._exporter.export(outgoing_metrics(metrics_data), timeout_millis=timeout_millis)  # pyright: ignore[reportUnknownMemberType] - the SDK's **kwargs are untyped
+                sent = outgoing_metrics(metrics_data, self.redaction)
+                result = self._exporter.export(sent, timeout_millis=timeout_millis)  # pyright: ignore[reportUnknownMemberType] - the SDK's **kwargs are untyped
         except Exception as error:  # noqa: BLE001  counted as a failed push
             guard.failed("export", error)
             result = MetricExportResult.FAILURE

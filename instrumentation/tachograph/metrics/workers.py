@@ -28,6 +28,7 @@ from tachograph.metrics.roster import Entry, Roster, place
 from tachograph.registry.instruments import WORKERS
 from tachograph.registry.names import WORKER_STATE
 from tachograph.telemetry import guard
+from tachograph.telemetry.deadline import left, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 0.5  # between two looks at whether the port is free, when nobody says so
 KEEP_S: Final = 5.0  # what a process that is killed may lose of its counts
+CLOSE_S: Final = 1.0  # for the last numbers, when the caller names no time
+_TELL_S: Final = 10.0  # for whoever tells the numbers before: Prometheus waits no longer
 _LAST_LOOK_S: Final = 0.1  # for the roster's lock when this process ends
 _REJOIN_S: Final = 1.0  # between two tries of a forked child to join
 
@@ -85,6 +88,7 @@ class Workers:
         self._back: Server | None = None
         self._fd: int | None = None
         self._closed = False
+        self._left = False
         self._others = False
         self._ticked_at = self._looked_at = self._kept_at = time.monotonic()
 
@@ -126,7 +130,7 @@ class Workers:
         """Becomes visible to the other workers; under the roster's lock."""
         roster.tidy()
         secret = secrets.token_urlsafe(24)
-        self._back = serve(self._tell, LOOPBACK, 0, secret, tick=self._tick)
+        self._back = serve(self._tell, LOOPBACK, 0, secret, tick=guard.guarded("export", None)(self._tick))
         self._fd = roster.enter(Entry(self._id, self._back.port, secret))
 
     def _tick(self) -> None:
@@ -146,10 +150,13 @@ class Workers:
         if now - self._kept_at > KEEP_S:
             self._kept_at = now
             if self._waiting():
-                self.keep()
+                self.keep(now)  # by a thread of its own: a slow callback of the host's must not hold this one
 
-    def close(self) -> None:
-        """Leaves: frees the port and lets the last numbers stay for the others to show. A second call does nothing."""
+    def close(self, deadline: float | None = None) -> None:
+        """Leaves: frees the port and lets the last numbers stay for the others to show. A second call does nothing.
+
+        Numbers that are not there by `deadline` on the monotonic clock are not waited for: the earlier ones stay.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -157,7 +164,8 @@ class Workers:
             front, self._front = self._front, None
             back, self._back = self._back, None
             fd, self._fd = self._fd, None
-        self.keep()
+        self.keep(time.monotonic() + CLOSE_S if deadline is None else deadline)
+        self._left = True
         if front is not None:
             front.close()
             self._wake_the_others()
@@ -168,17 +176,26 @@ class Workers:
             with suppress(OSError), self._roster.locked(_LAST_LOOK_S):
                 self._roster.end(for_good=self._address.port == 0)
 
-    def keep(self) -> None:
-        """Writes the numbers down as they are now: all that stays of a process that ends without `close`."""
+    def keep(self, deadline: float) -> bool:
+        """Writes the numbers down as they are now: all that stays of a process that ends without `close`.
+
+        True when that is done by `deadline` on the monotonic clock: the host's own callbacks are asked too.
+        """
         roster = self._roster
-        if roster is None:
-            return
+        kept = threading.Event()
+        return roster is None or (within(deadline, lambda: self._keep(roster, deadline, kept)) and kept.is_set())
+
+    def _keep(self, roster: Roster, deadline: float, kept: threading.Event) -> None:
         try:
-            self._own()
+            self._own(left(deadline))
             with self._lock:
-                if self._fd is None:  # a forked child whose thread has not come to it yet
+                if self._fd is None and not self._left:  # a forked child whose thread has not come to it yet
                     self._appear(roster)
+            kept.set()
+        except TimeoutError:  # another thread is at it
+            guard.count("export")
         except Exception as error:  # noqa: BLE001 - a full disk is no concern of the agent's
+            kept.set()
             guard.failed("export", error)
 
     def _appear(self, roster: Roster) -> None:
@@ -248,14 +265,22 @@ class Workers:
             merger.add(roster.kept(entry.id) if page is None else page)
         return [*merger.families(), _workers(states)]
 
-    def _own(self) -> Page:
-        """This process's numbers, which are kept as they are told: what was once shown is never taken back."""
-        with self._telling:
+    def _own(self, patience_s: float = _TELL_S) -> Page:
+        """This process's numbers, which are kept as they are told: what was once shown is never taken back.
+
+        Raises TimeoutError where somebody else is at it for longer than that.
+        """
+        telling = self._telling
+        if not telling.acquire(timeout=patience_s):
+            raise TimeoutError("the numbers of this process are still being collected")
+        try:
             page = page_of(self._reader.families(), self._reader.summed)
             self._with_exemplars(page)
-            if self._roster is not None:
+            if self._roster is not None and not self._left:  # who has left is summed up by the others
                 self._roster.keep(self._id, json.dumps(page).encode())
             return page
+        finally:
+            telling.release()
 
     def _with_exemplars(self, page: Page) -> None:
         """Shows each exemplar until there is a newer one: the SDK hands it out once, to whoever reads first."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 from typing_extensions import override
 
 from tachograph.audit.record import audit
-from tachograph.hook import Hook
-from tachograph.patterns.values import identity
+from tachograph.hook import Hook, no_function
+from tachograph.patterns.values import identity, level
 from tachograph.recording import Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
@@ -52,6 +52,7 @@ class Approval(Recording):
         super().__init__()
         self._tool, self._arguments, self._call_id, self._id = tool, arguments, identity(call_id), identity(id)
         self._requested_at = requested_at
+        tier = level(tier, 1)
         self.attributes |= {
             n.GEN_AI_TOOL_NAME: tool,
             n.TOOL_TIER: tier,
@@ -215,7 +216,7 @@ class Approval(Recording):
         arguments = self.attributes.get(n.TOOL_ARGUMENTS_HASH)
         new = self._approvers[len(self._before.approvers) if self._before is not None else 0 :]
         granted = [Approved(by, str(arguments) if arguments is not None else None) for by in new]
-        run.approvals.setdefault(str(self.attributes[n.GEN_AI_TOOL_CALL_ID]), []).extend(granted)
+        run.approve(str(self.attributes[n.GEN_AI_TOOL_CALL_ID]), granted)
         run.granted = True
 
     def _audit(self, recorder: Recorder) -> None:
@@ -274,6 +275,7 @@ def approval(
     tool and arguments in a run that was resumed with `run(resume=…)`. The wait is measured from when it was made: ids
     of ours say when, with an id of your own say `requested_at` too, in seconds since 1970.
     """
+    no_function(tool, "approval", "the tool it is about")
     return Hook(
         lambda: Approval(
             tool, tier=tier, arguments=arguments, call_id=call_id, mode=mode, id=id, requested_at=requested_at

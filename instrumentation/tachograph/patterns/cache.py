@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import override
 
-from tachograph.hook import Hook
+from tachograph.hook import Hook, no_function
 from tachograph.patterns.tool import WRITES
 from tachograph.patterns.values import double
 from tachograph.recording import Recording
@@ -117,4 +117,5 @@ def cache(
     `parts` are the names of the key's parts; unless the scope is global, tenant must be one. None says that they
     cannot be told. `effect` is that of the operation whose result is cached; inside of a tool call it is the tool's.
     """
+    no_function(name, "cache", "the cache")
     return Hook(lambda: CacheAccess(name, operation=operation, scope=scope, key=key, parts=parts, effect=effect))

@@ -109,10 +109,8 @@ class Checkpoint(Recording):
             if decision == "deny" and self._tool is not None:
                 run.drop_call(self._tool, str(call_id))
         place = (stage, str(call_id or "") if stage == "pre_tool" else "")
-        if attributes[n.CHECKPOINT_ENFORCEMENT] == "prompt":
-            run.prompted.append(place)  # whether another kind stands there too is known when the run ends
-        else:
-            run.enforced.add(place)
+        # Whether another kind stands there too is known when the run ends.
+        run.note_place(place, prompt=attributes[n.CHECKPOINT_ENFORCEMENT] == "prompt")
 
 
 def checkpoint(

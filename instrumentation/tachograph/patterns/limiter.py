@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from tachograph.audit.record import audit
-from tachograph.hook import Hook
+from tachograph.hook import Hook, no_function
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
@@ -100,4 +100,5 @@ def _outcome(error: BaseException | None) -> str:
 
 def limiter(name: str, *, limit: int) -> Hook[Limiter]:
     """A call's way through a limiter: say `acquired` when the wait is over; it is inside until the block ends."""
+    no_function(name, "limiter", "the limiter")
     return Hook(lambda: Limiter(name, limit=limit))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from typing_extensions import override
 
-from tachograph.hook import Hook
+from tachograph.hook import Hook, no_function
 from tachograph.prices.lookup import Usage, price
 from tachograph.privacy.captured import capture, given
 from tachograph.recording import CANCELLED, Recording
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
 UsageSource = Literal["provider", "tokenizer", "estimate"]
 
+_COUNTED: Final = (
+    (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS, n.GEN_AI_USAGE_INPUT_TOKENS),
+    (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS, n.GEN_AI_USAGE_OUTPUT_TOKENS),
+    (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS, n.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS),
+)
+
+_MOST_TOKENS: Final = 2**53  # beyond it a double is not exact, and no model reads that much
+
 
 class LlmCall(Recording):
     """One call of a model; a client's retries of it are its attempts."""
@@ -45,6 +54,7 @@ class LlmCall(Recording):
             n.LLM_ATTEMPT: 1,
         }
         self._usage: Usage | None = None
+        self._whole = True  # False: a part of the usage is unknown, so that the table says no price
         self._cost: float | None = None
 
     @override
@@ -55,26 +65,30 @@ class LlmCall(Recording):
     def usage(
         self,
         *,
-        input_tokens: int,
-        output_tokens: int,
-        cached_tokens: int = 0,
-        cache_write_tokens: int = 0,
+        input_tokens: int | None,
+        output_tokens: int | None,
+        cached_tokens: int | None = 0,
+        cache_write_tokens: int | None = 0,
         reasoning_tokens: int | None = None,
         cost: float | None = None,
         source: UsageSource = "provider",
     ) -> None:
         """Says what the call used: `input_tokens` with cached and cache-written ones, `output_tokens` with reasoning.
 
-        `cost` is what the provider says, in US dollars; without it the cost is estimated from the price table.
+        `cost` is what the provider says, in US dollars; without it the cost is estimated from the price table. A number
+        that is None is unknown: it is not recorded, and a call without input or output tokens has no estimate.
         """
-        self._usage = Usage(input_tokens, output_tokens, cached_tokens, cache_write_tokens)
-        self._cost = cost
+        took, gave, cached = _tokens(input_tokens), _tokens(output_tokens), _tokens(cached_tokens)
+        wrote = _tokens(cache_write_tokens)
+        self._usage = None if took is gave is None else Usage(took or 0, gave or 0, cached or 0, wrote or 0)
+        self._whole = took is not None and gave is not None
+        self._cost = _dollars(cost)
         self.attributes |= {
-            n.GEN_AI_USAGE_INPUT_TOKENS: input_tokens,
-            n.GEN_AI_USAGE_OUTPUT_TOKENS: output_tokens,
-            n.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: cached_tokens,
-            n.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS: cache_write_tokens or None,
-            n.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: reasoning_tokens,
+            n.GEN_AI_USAGE_INPUT_TOKENS: took,
+            n.GEN_AI_USAGE_OUTPUT_TOKENS: gave,
+            n.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: cached,
+            n.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS: wrote or None,
+            n.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: _tokens(reasoning_tokens),
             n.USAGE_SOURCE: source,
         }
 
@@ -135,18 +149,20 @@ class LlmCall(Recording):
             return ((instruments.LLM_CALLS, 1),)
         if run is not None:
             run.tokens += usage.input_tokens + usage.output_tokens
-        return (
-            (instruments.LLM_CALLS, 1),
-            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS, usage.input_tokens),
-            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS, usage.output_tokens),
-            (instruments.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS, usage.cached_tokens),
-        )
+        said = ((instrument, self.attributes.get(name)) for instrument, name in _COUNTED)
+        return ((instruments.LLM_CALLS, 1), *((one, tokens) for one, tokens in said if isinstance(tokens, int)))
 
+    @guarded("llm", cast("tuple[Instrument, float] | None", None))
     def _priced(self) -> tuple[Instrument, float] | None:
         """The call's cost, or that it has no price; None for one that failed before it used anything."""
         run = current()
         amount, source, version = self._cost, "provider", None
-        if amount is None and self._usage is not None and (found := self._estimate(self._usage)) is not None:
+        if (
+            amount is None
+            and self._whole
+            and self._usage is not None
+            and (found := self._estimate(self._usage)) is not None
+        ):
             amount, source, version = found.amount, "estimated", found.version
         if amount is not None:
             self.attributes |= {n.COST_AMOUNT: float(amount), n.COST_SOURCE: source, n.COST_PRICE_VERSION: version}
@@ -167,6 +183,23 @@ class LlmCall(Recording):
         return price(str(provider) if provider else None, str(model), usage, at=at)
 
 
+def _tokens(said: object) -> int | None:
+    """A number of tokens; None for what is none, so that it costs the call nothing else."""
+    try:
+        tokens = -1 if said is None else int(cast("int", said))
+    except Exception:  # noqa: BLE001 - whatever the host passed: the call counts without it
+        return None
+    return tokens if 0 <= tokens < _MOST_TOKENS else None
+
+
+def _dollars(said: object) -> float | None:
+    try:
+        amount = math.nan if said is None else float(cast("float", said))
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    return amount if 0 <= amount < math.inf else None
+
+
 def _outcome(error: BaseException | None) -> str:
     if error is None:
         return "success"
@@ -179,4 +212,5 @@ def _outcome(error: BaseException | None) -> str:
 
 def llm_call(model: str, *, provider: str | None = None, operation: str = "chat") -> Hook[LlmCall]:
     """One call of a model: say its `usage`, and its `response` where that differs from what was asked for."""
+    no_function(model, "llm_call", "the model")
     return Hook(lambda: LlmCall(model, provider=provider, operation=operation))

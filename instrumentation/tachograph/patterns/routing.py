@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 from typing_extensions import override
 
-from tachograph.hook import Hook
+from tachograph.hook import Hook, no_function, unnamed
 from tachograph.patterns.values import reason_text, word
 from tachograph.recording import Recording
 from tachograph.registry import instruments
@@ -17,6 +17,7 @@ from tachograph.telemetry.guard import guarded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tachograph.hook import F
     from tachograph.telemetry.recorder import Recorder
 
 Method = Literal["rule", "classifier", "embedding", "llm", "hybrid", "manual"]
@@ -152,19 +153,30 @@ def route(
 
     `candidates` of None says that nobody can tell what there was to choose from.
     """
+    no_function(router, "route", "the router")
     return Hook(lambda: Route(router, candidates=candidates, method=method, constrained=constrained))
 
 
-def plan(name: str | None = None) -> Hook[Plan]:
+@overload
+def plan(name: F) -> F: ...
+
+
+@overload
+def plan(name: str | None = None) -> Hook[Plan]: ...
+
+
+def plan(name: str | F | None = None) -> Hook[Plan] | F:
     """A plan or decomposition; say `subtasks(count)`."""
-    return Hook(lambda: Plan(name))
+    return unnamed(name, Plan)
 
 
 def delegate(to: str, *, subtask: str | None = None, source: str | None = None) -> Hook[Delegate]:
     """A subtask that `to` works on; `source` handed it over: by default the agent, or who was delegated to before."""
+    no_function(to, "delegate", "to whom")
     return Hook(lambda: Delegate(to, subtask=subtask, source=source))
 
 
 def combine(strategy: str, *, inputs: int | None = None) -> Hook[Combine]:
     """Results becoming one: first, vote, merge, rank or llm."""
+    no_function(strategy, "combine", "the strategy")
     return Hook(lambda: Combine(strategy, inputs=inputs))

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, cast, overload
 
 from typing_extensions import override
 
-from tachograph.hook import Hook
+from tachograph.hook import Hook, unnamed
 from tachograph.patterns.approval import abandon
-from tachograph.patterns.values import double, identity
+from tachograph.patterns.values import double, identity, level
 from tachograph.privacy.captured import capture, given
+from tachograph.privacy.identity import spelled
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import RUNNING, RunContext, current
 from tachograph.suspension import Suspension, link, read, suspended, write
 from tachograph.telemetry import baggage
-from tachograph.telemetry.guard import failed, guarded
+from tachograph.telemetry.guard import guarded, misused
 
 if TYPE_CHECKING:
     from inspect import BoundArguments
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
+    from tachograph.hook import F
     from tachograph.telemetry.recorder import Recorder
 
 # An id of ours that a host gives back is that of a run that began before; one of its own may be of a new run.
@@ -57,10 +59,10 @@ class Run(Recording):
         release: str | None = None,
         track: str | None = None,
         id: str | None = None,
-        resume: str | None = None,
+        resume: str | bytes | None = None,
     ) -> None:
         super().__init__()
-        self._agent, self._workflow, self._tier, self._tenant = agent, workflow, tier, tenant
+        self._agent, self._workflow, self._tier, self._tenant = agent, workflow, level(tier), tenant
         self._session, self._user, self._release, self._track = identity(session), user, identity(release), track
         self._id = identity(id)
         self._resume, self._before = resume, cast("Suspension | None", None)  # the parts before this one
@@ -93,7 +95,7 @@ class Run(Recording):
             self.context = outer
             self._become_step(self._agent or outer.agent)
             return
-        self._read_resume()
+        self._read_resume(recorder)
         before = self._before.common if self._before is not None else {}
         agent = self._agent or before.get(n.GEN_AI_AGENT_NAME) or recorder.default_agent
         caller = baggage.run_of_caller() if recorder.baggage == "on" else None
@@ -103,17 +105,18 @@ class Run(Recording):
         self._sends = recorder.baggage != "off"
         self._open(recorder, agent)
 
-    def _read_resume(self) -> None:
+    def _read_resume(self, recorder: Recorder) -> None:
         """Takes the suspended run that `resume` is: all of it, or its id where the host kept no more."""
         if self._resume is None:
             return
-        self._before = read(self._resume)
+        said = (spelled(self._resume) or "").strip()  # a file or a column gives it back with a line's end, or as bytes
+        self._before = read(said, recorder.hash_key)
         if self._before is not None:
             self._id = self._before.run_id
-        elif _OUR_ID.fullmatch(self._resume):
-            self._id = self._resume
+        elif _OUR_ID.fullmatch(said):
+            self._id = said
         else:
-            failed("run", ValueError("not a suspended run"))  # the run is recorded as one of its own
+            misused("run", "resume= is no string of suspend(); this is recorded as a run of its own")
 
     def _become_step(self, agent: str) -> None:
         self._agent, self.kind = agent, "step"
@@ -173,7 +176,8 @@ class Run(Recording):
         recorder, run = self.recorder, self.context
         if recorder is None or run is None or not self.outermost or self.kind == "step":
             return None
-        return write(suspended(run, self.span, (recorder.clock() - self.started) / 1e9, self._before))
+        seconds = (recorder.clock() - self.started) / 1e9
+        return write(suspended(run, self.span, seconds, self._before), recorder.hash_key)
 
     @guarded("run", None)
     def content(self, *, input: object = None, output: object = None) -> None:
@@ -213,9 +217,8 @@ class Run(Recording):
         if run is None or not self.outermost:
             return
         self.attributes |= run.common
-        for place in run.prompted:
-            if place not in run.enforced:
-                recorder.detect("checkpoint_prompt_only")
+        for _ in run.prompt_only():
+            recorder.detect("checkpoint_prompt_only")
         self.attributes[n.RUN_HOOKS] = recorder.hooks(run.agent)
         if self.kind == "step":  # how the run ends, and that it was one, is said where it began
             return
@@ -314,6 +317,11 @@ class Step(Recording):
         return f"step {self.attributes[n.STEP_NAME]}"
 
 
+@overload
+def run(agent: F) -> F: ...
+
+
+@overload
 def run(
     agent: str | None = None,
     *,
@@ -325,18 +333,35 @@ def run(
     release: str | None = None,
     track: str | None = None,
     id: str | None = None,
-    resume: str | None = None,
-) -> Hook[Run]:
+    resume: str | bytes | None = None,
+) -> Hook[Run]: ...
+
+
+def run(
+    agent: str | F | None = None,
+    *,
+    workflow: str | None = None,
+    tier: int = 0,
+    tenant: str | None = None,
+    session: str | None = None,
+    user: str | None = None,
+    release: str | None = None,
+    track: str | None = None,
+    id: str | None = None,
+    resume: str | bytes | None = None,
+) -> Hook[Run] | F:
     """One user request, as `with`, `async with` or decorator.
 
     `workflow` names the kind of request (few values), `tier` its risk: 0 reads, 1 writes that one person approves,
     2 writes that two approve. `user` is recorded as a hash only. `resume` goes on with a suspended run, on whatever
     machine: it takes what `suspend()` gave there. `id` is the run's id where the host has one, or where it kept no more
     of a suspended run: its parts are one run then too, but this process does not know what the first part saw.
+    `@tachograph.run` is `@tachograph.run()`.
     """
-    return Hook(
-        lambda: Run(
-            agent,
+    return unnamed(
+        agent,
+        lambda called: Run(
+            called,
             workflow=workflow,
             tier=tier,
             tenant=tenant,
@@ -346,10 +371,18 @@ def run(
             track=track,
             id=id,
             resume=resume,
-        )
+        ),
     )
 
 
-def turn(name: str | int | None = None) -> Hook[Turn]:
+@overload
+def turn(name: F) -> F: ...
+
+
+@overload
+def turn(name: str | int | None = None) -> Hook[Turn]: ...
+
+
+def turn(name: str | int | F | None = None) -> Hook[Turn] | F:
     """One turn of the agent's loop, numbered where it has no name."""
-    return Hook(lambda: Turn(name))
+    return unnamed(name, Turn)

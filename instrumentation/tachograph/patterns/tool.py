@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from typing_extensions import override
 
 from tachograph.audit.record import audit
-from tachograph.hook import Hook
-from tachograph.patterns.values import double, identity, word
+from tachograph.hook import Hook, named
+from tachograph.patterns.values import double, identity, level, word
 from tachograph.privacy.captured import capture
 from tachograph.recording import CANCELLED, Recording
 from tachograph.registry import instruments
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Iterable
 
+    from tachograph.hook import F
     from tachograph.run import Approved, RunContext
     from tachograph.telemetry.recorder import Recorder
 
@@ -77,11 +78,12 @@ class ToolCall(Recording):
         super().__init__()
         self._call_id, self._arguments, self._key = identity(call_id), arguments, idempotency_key
         self._keyed = keyed  # False: such a call has no place for a key, so a missing one says nothing
+        usual = 1 if effect in WRITES else 0
         self.attributes |= {
             n.GEN_AI_OPERATION_NAME: "execute_tool",
             n.GEN_AI_TOOL_NAME: name,
             n.TOOL_EFFECT: effect,
-            n.TOOL_TIER: (1 if effect in WRITES else 0) if tier is None else tier,
+            n.TOOL_TIER: usual if tier is None else level(tier, usual),
             n.TOOL_ATTEMPT: attempt,
             n.TOOL_AUTHZ: authz,
             n.ACTOR_ROLE: role,
@@ -184,10 +186,11 @@ class ToolCall(Recording):
     def result(self, value: object = None, *, bytes: int | None = None, documents: Iterable[str] = ()) -> None:
         """Says what came back: its size is recorded, itself only where capture is on; evidence may cite `documents`."""
         capture(self.attributes, output=value)
+        cited = map(identity, (documents,) if issubclass(type(documents), str) else documents)
         size = bytes if bytes is not None or not isinstance(value, str | bytearray) else len(value)
         self.attributes |= {
             n.TOOL_RESULT_BYTES: size,
-            n.TOOL_DOCUMENTS: [str(identity(one)) for one in documents] or None,
+            n.TOOL_DOCUMENTS: [one for one in cited if one is not None] or None,
         }
 
     @guarded("tool", None)
@@ -333,6 +336,11 @@ def _outcome(attributes: dict[str, object], error: BaseException | None) -> str:
     return "error" if error is not None else "success"
 
 
+@overload
+def tool(name: F) -> F: ...
+
+
+@overload
 def tool(
     name: str,
     *,
@@ -345,15 +353,32 @@ def tool(
     role: str | None = None,
     timeout: float | None = None,
     attempt: int = 1,
-) -> Hook[ToolCall]:
+) -> Hook[ToolCall]: ...
+
+
+def tool(
+    name: str | F,
+    *,
+    effect: Effect = "read",
+    tier: int | None = None,
+    call_id: str | None = None,
+    arguments: object = None,
+    idempotency_key: str | None = None,
+    authz: str | None = None,
+    role: str | None = None,
+    timeout: float | None = None,
+    attempt: int = 1,
+) -> Hook[ToolCall] | F:
     """One call of a tool: say its `result`, whether input and output were valid, and who was `authorized`.
 
     `tier` says how many people must approve it: by default 1 for a write, 0 for anything else. Arguments and key are
     recorded as hashes. `authz` is allow, deny or skipped, as code decided. `timeout` is in seconds.
+    `@tachograph.tool` without parentheses names the tool as its function.
     """
-    return Hook(
-        lambda: ToolCall(
-            name,
+    return named(
+        name,
+        lambda called: ToolCall(
+            called,
             effect=effect,
             tier=tier,
             call_id=call_id,
@@ -363,7 +388,7 @@ def tool(
             role=role,
             timeout=timeout,
             attempt=attempt,
-        )
+        ),
     )
 
 

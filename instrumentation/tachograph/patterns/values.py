@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
-from tachograph.privacy.identity import identifier
+from tachograph.privacy.identity import identifier, spelled
 from tachograph.privacy.redaction import redact
 from tachograph.privacy.withholding import withheld, without_free_text
+from tachograph.telemetry.guard import misused
 from tachograph.telemetry.recorder import active
 
 _WORD = re.compile(r"[\w.:/-]{1,64}")
+_DIGITS = re.compile(r"\s*[0-9]{1,3}\s*")
 REASON_LENGTH = 200  # characters of a reason: enough for a rule's sentence, too few for a document
 
 
-def identity(id: str | None) -> str | None:
-    """An id as it is recorded: itself, or a hash where it holds a secret."""
-    recorder = active()
-    return None if id is None else identifier(id, recorder.hash_key if recorder is not None else None)
+def identity(id: object) -> str | None:
+    """An id as it is recorded: itself as text, or a hash where it holds a secret; None for what can be no id."""
+    if id is None:
+        return None
+    recorder, text = active(), spelled(id)
+    if text is None:
+        misused(
+            "instrument", f"an id is of type {type(id).__qualname__}, which names nothing; it is recorded without it"
+        )
+        return None
+    return identifier(text, recorder.hash_key if recorder is not None else None)
+
+
+def level(tier: object, otherwise: int = 0) -> int:
+    """A tier as a number, digits of a configuration included; `otherwise` for what is none, which is said once."""
+    kind = type(tier)
+    if issubclass(kind, int):
+        return int.__int__(cast("int", tier))
+    if issubclass(kind, str) and _DIGITS.fullmatch(text := str.__str__(cast("str", tier))):
+        return int(text)
+    misused("instrument", f"a tier is of type {kind.__qualname__} and no number; {otherwise} is recorded")
+    return otherwise
 
 
 def reason_text(reason: str | None) -> str | None:
@@ -29,12 +50,13 @@ def reason_text(reason: str | None) -> str | None:
     return redact(reason).text[:REASON_LENGTH]
 
 
-def word(text: str | None, otherwise: str | None = None) -> str | None:
+def word(text: object, otherwise: str | None = None) -> str | None:
     """A name as it is recorded: itself if it reads like an identifier, else `otherwise`.
 
     Free text is content, and as a metric label it would be a series of its own.
     """
-    return text if text is None or _WORD.fullmatch(text) else otherwise
+    said = spelled(text)
+    return otherwise if text is not None and (said is None or not _WORD.fullmatch(said)) else said
 
 
 def double(value: float | None) -> float | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tachograph.registry import names
+
 CONTENT_KEYS: Final[dict[str, str]] = {
     "tachograph.content.*": "tachograph",
     "gen_ai.input.messages": "gen_ai 0.1.0",
@@ -73,7 +75,7 @@ CONTENT_EVENTS: Final[dict[str, str]] = {
     "gen_ai.content.completion": "gen_ai <= 1.27",
     "gen_ai.client.inference.operation.details": "gen_ai 0.1.0",
 }
-"""Events whose body, and whose attributes outside `gen_ai.`, are content."""
+"""Events whose body is content, and whose attributes are, but for numbers and `BESIDE_CONTENT`."""
 
 IDENTIFIERS: Final = frozenset(
     {
@@ -143,5 +145,53 @@ NAMES: Final = frozenset(
         "user_agent.original",
     }
 )
-NAMED_BELOW: Final = ("tachograph.", "gen_ai.")
 """Declared names: what they hold is no content, so it is kept, without secrets, also where it is more than one word."""
+
+NAMED_BELOW: Final = ("tachograph.", "gen_ai.")
+"""Where names and numbers stand, if the names are declared: what else stands there is any attribute."""
+
+# Of OpenTelemetry's semantic conventions (1.27 to 1.41, gen_ai 0.1.0), beside those that the registry has.
+_CONVENTIONS: Final = frozenset(
+    {
+        "gen_ai.agent.finish_reason",
+        "gen_ai.agent.handoff.source.name",
+        "gen_ai.agent.handoff.target.name",
+        "gen_ai.agent.id",
+        "gen_ai.agent.version",
+        "gen_ai.data_source.id",
+        "gen_ai.handoff.from_agent",
+        "gen_ai.openai.request.response_format",
+        "gen_ai.openai.request.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "gen_ai.openai.response.system_fingerprint",
+        "gen_ai.output.type",
+        "gen_ai.prompt.name",
+        "gen_ai.request.encoding_formats",
+        "gen_ai.response.id",
+        "gen_ai.system",
+        "gen_ai.token.type",
+        "gen_ai.tool.type",
+        "gen_ai.workflow.name",
+    }
+)
+DECLARED: Final = _CONVENTIONS.union(
+    value for value in vars(names).values() if isinstance(value, str) and value.startswith(NAMED_BELOW)
+)
+"""Names below those whose texts are names themselves, such as an agent's."""
+
+BESIDE_CONTENT: Final = frozenset(
+    {
+        *names.COMMON,
+        "gen_ai.agent.id",
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.finish_reasons",
+        "gen_ai.response.id",
+        "gen_ai.response.model",
+        "gen_ai.system",
+        "gen_ai.tool.call.id",
+        "gen_ai.tool.name",
+    }
+)
+"""The texts that an event with content keeps while content is off; of the others, any may be what was said."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
+from uuid import UUID
 
-from tachograph.privacy.redaction import redact
+from tachograph.privacy.redaction import encodable, redact
 from tachograph.telemetry.fingerprint import HEX_DIGITS, fingerprint
 
 HASHED: Final = "hashed_"
@@ -32,9 +33,27 @@ def identifier(text: str, key: bytes | None = None) -> str:
     return text if _MADE.fullmatch(text) else _identifier(text, key)
 
 
+def spelled(id: object) -> str | None:
+    """An id as text, whatever the host counts its rows with: text, numbers, UUIDs, bytes; None for anything else."""
+    kind = type(id)  # isinstance() would ask the id for its __class__, which evaluates lazy ones
+    if issubclass(kind, str):
+        return str.__str__(cast("str", id))
+    if issubclass(kind, bytes):
+        return bytes.decode(cast("bytes", id), errors="replace")
+    if not issubclass(kind, int | float | UUID):
+        return None
+    try:
+        return str(id)
+    except Exception:  # noqa: BLE001 - of a class of the host's own, or of too many digits
+        return None
+
+
 def person(text: str, key: bytes | None = None) -> str:
-    """What stands for a person's id or name: 16 hex digits, keyed when the process has a key."""
-    return text if _MADE.fullmatch(text) else str(fingerprint(text, key))
+    """What stands for a person's id or name: 16 hex digits, keyed when the process has a key.
+
+    Hex digits are hashed too: they may be a database's key of the person, or an e-mail address that was only hashed.
+    """
+    return str(fingerprint(text, key))
 
 
 @lru_cache(_KNOWN)
@@ -44,4 +63,4 @@ def _name(text: str) -> str:
 
 @lru_cache(_KNOWN)
 def _identifier(text: str, key: bytes | None) -> str:
-    return f"{HASHED}{fingerprint(text, key)}" if redact(text).categories else text
+    return f"{HASHED}{fingerprint(text, key)}" if redact(text).categories else encodable(text)

@@ -70,8 +70,14 @@ def _numbered(key: str) -> str:
     return ".".join("0" if part.isdecimal() else part for part in key.split(".")) if key.startswith("gen_ai.") else key
 
 
+def encodable(text: str) -> str:
+    """`text` with `?` for each half of a surrogate pair: one of them would cost the whole batch or scrape."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def redact(text: str, redaction: Redaction = DEFAULT) -> Redacted:
     """`text` with every secret replaced by its kind in brackets, as in `[card]`, and cut to the maximal length."""
+    text = encodable(text)
     clipped = len(text) > redaction.max_length
     kept = text[: redaction.max_length + MARGIN] if clipped else text
     found: set[str] = set()

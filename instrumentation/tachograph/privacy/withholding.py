@@ -1,7 +1,7 @@
 """What stands in the place of text that may be content, while content is off: its size, its type, its key names.
 
 Text of one word (an id, a version, a path) passes, free text does not: nobody can tell a person's name or address in it
-from any other words.
+from any other words. Where a script has no spaces between words, only what is as short as a word passes.
 """
 
 from __future__ import annotations
@@ -10,8 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-_WORD: Final = re.compile(r"[^\s%\"'{}]{0,256}")
-_URL: Final = re.compile(r"(?P<kept>(?:[a-z][a-z0-9+.-]{0,31}:/)?/[^\s?#\"']{0,2048})(?P<query>[?#].*)?", re.DOTALL)
+# Scripts without spaces between words: Thai to Tibetan, Burmese, Khmer, Japanese and Chinese.
+_UNSPACED: Final = (
+    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_WORD: Final = re.compile(
+    rf"[!#$&(->@-z|~]{{0,64}}"  # ids, versions, hashes, media types: ASCII without quotes, braces, % and ?
+    rf"|[^\W{_UNSPACED}](?:[\w.:/-](?<![{_UNSPACED}])){{0,15}}|[{_UNSPACED}]{{1,4}}"
+)
+_URL: Final = re.compile(r"(?P<kept>(?:[a-z][a-z0-9+.-]{0,31}:/)?/[!$&(->@-~]{0,2048})(?P<query>[?#].*)?", re.DOTALL)
 _KEY: Final = re.compile(r"[\w.:/-]{1,64}")
 _FRAME: Final = re.compile(r"(?P<indent>[ |]*)File \"[^\"\n]{0,1024}\", line \d{1,9}(?:, in \S{1,256})?")
 _BEGIN: Final = "Traceback (most recent call last):"
@@ -32,7 +39,7 @@ def withheld(text: str | bytes) -> str:
 def without_free_text(value: Any) -> Any:
     """An attribute's value as it may leave while content is off: words, numbers, URLs without their query."""
     if isinstance(value, str):
-        if _WORD.fullmatch(value) and "?" not in value:
+        if _WORD.fullmatch(value):
             return value
         url = _URL.fullmatch(value)
         return withheld(value) if url is None or "%" in url["kept"] else f"{url['kept']}?{withheld(url['query'] or '')}"

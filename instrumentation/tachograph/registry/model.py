@@ -64,7 +64,7 @@ class MetricType:
     """One metric; `zero` names the labels whose every allowed value exists at 0 before the first event.
 
     `limit` is how many label sets one process keeps apart. `combine` says what a gauge is of several processes: their
-    `sum`, or the `max` of them.
+    `sum`, or the `max` of them, of those that live; or the `total`, a sum that what ended processes left stays part of.
     """
 
     name: str
@@ -77,7 +77,7 @@ class MetricType:
     zero: tuple[str, ...] = ()
     emitter: str = "agent"
     limit: int = 2000
-    combine: Literal["sum", "max"] = "max"
+    combine: Literal["sum", "max", "total"] = "max"
 
     @property
     def prometheus(self) -> str:

@@ -94,7 +94,8 @@ def _path(arguments: argparse.Namespace) -> Path:
 
 def _line(one: Raise) -> str:
     until = datetime.fromtimestamp(one.until, UTC)
-    return f"{one.agent}: {one.rate:g} of its traces until {until:%Y-%m-%d %H:%M:%S} UTC"
+    kept = "all" if one.rate == 1 else "no" if one.rate == 0 else f"{100 * one.rate:g} % of its"
+    return f"{one.agent}: {kept} traces are kept until {until:%Y-%m-%d %H:%M:%S} UTC"
 
 
 COMMAND = Command("keep more of one agent's traces for a while", configure, run)

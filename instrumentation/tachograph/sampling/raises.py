@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,10 +72,21 @@ def read(path: Path) -> tuple[Raise, ...]:
 
 
 def write(path: Path, raises: Iterable[Raise]) -> None:
-    """Replaces the file in one step: who reads it meanwhile sees the old or the new one whole."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    beside.write_text("".join(f"{one.line}\n" for one in raises), encoding="utf-8")
-    beside.replace(path)
+    """Replaces the file in one step: who reads it meanwhile sees the old or the new one whole.
+
+    The new one is made under a name that nobody can foresee, where nothing stood before: a link that somebody laid
+    there in a folder of many users would have us write into another file. Others may read it: an agent need not run
+    as the user who raises.
+    """
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(f"{one.line}\n" for one in raises)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 class RaiseFile:

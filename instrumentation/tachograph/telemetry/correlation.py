@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
+from typing_extensions import override
 
 from tachograph.run import run_id
 from tachograph.telemetry.guard import failed
@@ -19,6 +20,24 @@ RUN, TRACE, SPAN = "tachograph_run_id", "tachograph_trace_id", "tachograph_span_
 _OUTSIDE: Final = {RUN: "", TRACE: "", SPAN: ""}
 
 
+class _Fields(dict[str, Any]):
+    """The fields of a log record. `logging` refuses an `extra` of a name that is in them: ours are not in its way.
+
+    They are found by whoever asks for their value or lists them, as formatters do, and the host's own value replaces
+    ours. What is pickled is a plain dict: who reads it may have no tachograph.
+    """
+
+    __slots__ = ()
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        return name not in _OUTSIDE and super().__contains__(name)
+
+    @override
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (dict(self),)
+
+
 def correlate() -> Callable[[], None]:
     """Adds the three ids to every log record from now on; the returned function stops that."""
     original = logging.getLogRecordFactory()
@@ -28,7 +47,7 @@ def correlate() -> Callable[[], None]:
         record = original(*args, **kwargs)
         if on:
             try:
-                record.__dict__.update(_ids())
+                record.__dict__ = _Fields(record.__dict__, **_ids())
             except Exception as error:  # noqa: BLE001 - the host's line counts
                 failed("instrument", error)  # whose own line is a record again, and logged once
         return record

@@ -39,6 +39,18 @@ def failed(hook: str, error: Exception) -> None:
         pass
 
 
+def misused(hook: str, sentence: str) -> None:
+    """Counts something that a host passed to `hook` and cannot be meant; says it in words, once; never raises."""
+    try:
+        count(hook)
+        cause = (hook, sentence, 0)
+        if cause not in _logged and len(_logged) < _LOGGED_CAUSES:
+            _logged.add(cause)
+            _log.warning("tachograph: %s", sentence)
+    except Exception:  # noqa: BLE001, S110 - as above
+        pass
+
+
 def count(hook: str) -> None:
     """Counts a failure of `hook` that is logged elsewhere, in words of its own."""
     failures[hook] += 1

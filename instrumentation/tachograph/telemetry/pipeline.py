@@ -23,6 +23,7 @@ from tachograph.registry.instruments import INTERNAL_ERRORS
 from tachograph.registry.names import HOOK, SCHEMA_VERSION
 from tachograph.sampling.policy import Policy, policy, sample_rate, unsampled
 from tachograph.telemetry import guard, succession
+from tachograph.telemetry.deadline import left, within
 from tachograph.telemetry.processor import SCOPE, LogTap, SpanTap, log_tap, span_tap
 from tachograph.telemetry.providers import logger_provider, meter_provider, tracer_provider
 from tachograph.telemetry.recorder import Clock, Ids, Recorder
@@ -61,13 +62,14 @@ class _MetricsOut:
 
     def close(self, meters: MeterProvider, timeout_s: float) -> None:
         """Frees the port, waits for the last push, and takes the reader out of its provider."""
+        deadline = time.monotonic() + timeout_s
         if self.server is not None:
-            self.server.close()  # keeps the last numbers, so before the reader is taken out
+            self.server.close(deadline)  # keeps the last numbers, so before the reader is taken out
         if self.push is not None:
-            self.push.shutdown(timeout_s * 1000)
+            self.push.shutdown(max(_LEAST_S, left(deadline)) * 1000)
         for reader in (self.reader, self.push):
-            if reader is not None:
-                meters.remove_metric_reader(reader)
+            if reader is not None:  # the SDK has its lock while it asks the application's callbacks
+                within(max(deadline, time.monotonic() + _LEAST_S), partial(meters.remove_metric_reader, reader))
 
 
 @dataclass(slots=True)
@@ -119,30 +121,28 @@ class Pipeline:
     def flush(self, timeout_s: float) -> bool:
         """Sends what is waiting; True when all of it was delivered in time."""
         deadline = time.monotonic() + timeout_s
-        if self.metrics.server is not None:
-            self.metrics.server.keep()
+        kept = self.metrics.server is None or self.metrics.server.keep(deadline)
         if self.audit is not None and not self.audit.flush(deadline):
             return False
         if self.sampler is not None and not self.sampler.work(timeout_s):
             return False
-        return all(batch.force_flush(_milliseconds_left(deadline)) for batch in self.batches)
+        return all(batch.force_flush(_milliseconds_left(deadline)) for batch in self.batches) and kept
 
     def exposition(self) -> bytes:
         """The text of /metrics; empty without a Prometheus reader."""
         reader = self.metrics.reader
         return reader.exposition(openmetrics=False) if reader is not None else b""
 
+    @guard.guarded("export", None)
     def close(self) -> None:
         """Sends what is left, for 2 s at most, and takes tachograph out of the providers, which stay as they are."""
         atexit.unregister(self.close)
-        succession.end()
         deadline = time.monotonic() + SHUTDOWN_S * 0.9
-        if self.audit is not None:  # its events still have a way out
-            self.audit.close(deadline - SHUTDOWN_S * 0.5)
-        self.spans.open = self.logs.open = False
-        self.spans.sinks = self.logs.sinks = ()
-        self.spans.watch = None
         for step in (
+            succession.end,
+            # Its events still have a way out.
+            *(() if self.audit is None else (partial(self.audit.close, deadline - SHUTDOWN_S * 0.5),)),
+            self._let_go,
             *(() if self.sampler is None else (self.sampler.close,)),
             self.instruments.close,
             self.metrics.begin_close,
@@ -154,6 +154,11 @@ class Pipeline:
         lost = sum(batch.lost for batch in self.batches)
         if lost:
             warn("tachograph: %d spans and events are lost: nothing took them at %s. Is it up?", lost, self.where)
+
+    def _let_go(self) -> None:
+        self.spans.open = self.logs.open = False
+        self.spans.sinks = self.logs.sinks = ()
+        self.spans.watch = None
 
 
 def connect(config: Config) -> Pipeline:
@@ -254,7 +259,7 @@ def _scraped(config: Config, meters: MeterProvider, instruments: Metrics, notes:
     )
     reader = None
     try:
-        reader = PrometheusReader()
+        reader = PrometheusReader(Redaction(hash_key=config.hash_key))
         meters.add_metric_reader(reader)
         begin_at_zero(meters, reader)
         server = Workers(reader, at, instruments.waiting)
@@ -274,6 +279,7 @@ def _pushed(config: Config, meters: MeterProvider, notes: list[str]) -> _Metrics
     try:
         to = destination("metrics", config, notes)
         push = push_to(to)
+        push.redaction = Redaction(hash_key=config.hash_key)
     except Exception as error:  # noqa: BLE001 - the agent runs without metrics, and the report says so
         if not isinstance(error, _SETTING):
             guard.failed("export", error)

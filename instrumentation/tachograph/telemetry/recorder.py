@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
 
-from tachograph.privacy.identity import identifier
+from tachograph.privacy.identity import identifier, spelled
 from tachograph.privacy.identity import name as redacted
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
 from tachograph.telemetry.attributes import emit, plain
 from tachograph.telemetry.fingerprint import fingerprint
+from tachograph.telemetry.guard import guarded
 from tachograph.telemetry.lock import BriefLock
 
 if TYPE_CHECKING:
@@ -29,10 +31,13 @@ if TYPE_CHECKING:
     from tachograph.config import BaggageMode, Capture
     from tachograph.metrics.metrics import Metrics
 
+_log = logging.getLogger("tachograph")
+
 Clock = Callable[[], int]
 Ids = Callable[[], str]
 
 _KNOWN_KEYS = 10_000  # bound of memory: the idempotency keys that a process remembers
+_AGENTS = 200  # bound of memory: the agents whose hooks a process remembers, each with some hundred series at 0
 
 
 _random = random.Random()  # noqa: S311 - ids, no secrets; of our own, for a host that seeds the common one repeats itself
@@ -91,6 +96,7 @@ class Recorder:
     _keys: dict[str, int] = field(default_factory=dict[str, int])
     _limits: dict[str, LimiterState] = field(default_factory=dict[str, LimiterState])
     _lock: BriefLock = field(default_factory=BriefLock)
+    _many: bool = False
 
     # -- names and ids
     def agent(self) -> str:
@@ -106,11 +112,12 @@ class Recorder:
         """16 hex digits that stand for a value, keyed when the process has a key; None for what cannot be hashed."""
         return fingerprint(value, self.hash_key)
 
-    def tenant(self, tenant: str | None) -> str | None:
+    def tenant(self, tenant: object) -> str | None:
         """The tenant as it is recorded: plain, or hashed where the process asks for that."""
-        if tenant is None:
+        text = spelled(tenant)
+        if text is None:
             return None
-        return self.hashed(tenant) if self.tenant_hashed else identifier(tenant, self.hash_key)
+        return self.hashed(text) if self.tenant_hashed else identifier(text, self.hash_key)
 
     def common(self) -> dict[str, object]:
         """The attributes that every span and event carries, in a dict of the caller's own."""
@@ -158,16 +165,28 @@ class Recorder:
         self.cover_all((hook,), agent)
 
     def cover_all(self, hooks: Iterable[str], agent: str | None = None) -> None:
-        """Notes that each of `hooks` is installed for the agent."""
+        """Notes that each of `hooks` is installed for the agent; of agents beyond the first 200 nothing is noted."""
         name = agent or self.agent()
         known = self._coverage.get(name)
         if known is None:
+            if len(self._coverage) >= _AGENTS:
+                self._note_many()
+                return
             known = self._coverage.setdefault(name, set())
             self.metrics.born(name)
         for hook in hooks:
             if hook not in known:
                 known.add(hook)
                 self.metrics.record(instruments.COVERAGE, 1, {n.GEN_AI_AGENT_NAME: name, n.HOOK: hook})
+
+    def _note_many(self) -> None:
+        if not self._many:
+            self._many = True
+            _log.warning(
+                "tachograph: this process has more than %d agents: of further ones no hook is noted and no detection "
+                "made. Is an id part of the agent's name?",
+                _AGENTS,
+            )
 
     def hooks(self, agent: str) -> tuple[str, ...]:
         """The hooks known to be installed for an agent, sorted."""
@@ -180,6 +199,8 @@ class Recorder:
     def detect(self, rule: str, agent: str | None = None) -> None:
         """Counts a detection where it happens; silent where a hook it needs is not installed for the agent."""
         agent = agent or self.agent()
+        if agent not in self._coverage and len(self._coverage) >= _AGENTS:
+            return
         known = len(self._coverage.get(agent, ()))
         if self._unarmed.get((agent, rule)) == known:
             return
@@ -211,6 +232,10 @@ class Recorder:
         with self._lock.held():
             return self._limits.setdefault(name, LimiterState())
 
+    def forget_limiters(self) -> None:
+        """Begins anew in a forked child, which has none of the calls that are inside of the parent's limiters."""
+        self._limits = {}
+
 
 _active: Recorder | None = None
 
@@ -225,6 +250,16 @@ def covering(hook: str) -> Recorder | None:
     if _active is not None:
         _active.cover(hook)
     return _active
+
+
+@guarded("limiter", None)
+def _after_fork() -> None:
+    if _active is not None:
+        _active.forget_limiters()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def activate(recorder: Recorder | None) -> None:

@@ -107,6 +107,14 @@ def require_possible(word: str, attribute: str, value: object) -> None:
         raise UsageError(f"{word}={value!r} can never match: {did_you_mean(str(value), about.values, attribute)}")
 
 
+def require_known(given: str, known: Iterable[str], what: str, *, prefix: str = "") -> None:
+    """UsageError for a word of ours, by its `prefix`, that is none of the known ones; others are the application's."""
+    __tracebackhide__ = True
+    names = list(known)
+    if given.startswith(prefix) and given not in names:
+        raise UsageError(did_you_mean(given, names, what))
+
+
 def did_you_mean(given: str, known: Iterable[str], what: str) -> str:
     """A sentence for a word that is none of the known ones: the nearest of them, or all."""
     names = list(known)

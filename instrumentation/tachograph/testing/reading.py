@@ -10,7 +10,7 @@ from tachograph.registry import load
 from tachograph.registry import names as n
 from tachograph.telemetry import guard
 from tachograph.telemetry.recorder import active
-from tachograph.testing.facts import Fact
+from tachograph.testing.facts import Fact, require_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from tachograph.telemetry.recorder import Recorder
 
 # Where an audit entry stands in its chain: that says nothing of the agent.
+_OURS = "tachograph."
 _PLACE = (n.AUDIT_CHAIN, n.AUDIT_SEQUENCE, n.AUDIT_HASH, n.AUDIT_PREVIOUS)
 
 
 @dataclass(slots=True, repr=False)
 class Reading:
-    """Whole spans and events as plain dicts, metrics as numbers."""
+    """Whole spans and events as plain dicts, metrics as numbers.
+
+    A kind, and a name or label that begins as ours do, must be one of the registry: UsageError says what was meant.
+    """
 
     recorder: Recorder
     _spans: InMemorySpanExporter
@@ -68,6 +72,9 @@ class Reading:
     # -- as plain values
     def spans(self, kind: str | None = None) -> list[dict[str, Any]]:
         """The ended spans: name, kind, parent (a name), attributes without the common ones, status; `kind` filters."""
+        __tracebackhide__ = True
+        if kind is not None:
+            require_known(kind, load().spans, "the registry of spans")
         ended = self.sdk_spans()
         names = {span.context.span_id: span.name for span in ended if span.context is not None}
         return [
@@ -76,6 +83,9 @@ class Reading:
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """The events in order: name and attributes without the common ones; `name` filters."""
+        __tracebackhide__ = True
+        if name is not None:
+            require_known(name, load().events, "the registry of events", prefix=_OURS)
         records = [data.log_record for data in self._logs.get_finished_logs()]
         return [
             {"name": record.event_name, "attributes": _without_common(record.attributes or {})}
@@ -109,10 +119,17 @@ class Reading:
     # -- metrics
     def metric(self, name: str, **labels: str | int | bool) -> float:
         """A counter's or gauge's sum (a histogram's count) over the series with these labels, dots as underscores."""
+        __tracebackhide__ = True
+        about = load().metrics.get(name)
+        if about is not None and name.startswith(_OURS):
+            for label in labels:
+                require_known(label, [each.replace(".", "_") for each in about.labels], name)
         return sum(value for series, value in self.series(name).items() if labels.items() <= dict(series).items())
 
     def series(self, name: str) -> dict[tuple[tuple[str, Any], ...], float]:
         """All series of a metric: label pairs, dots as underscores, to value (a histogram's count)."""
+        __tracebackhide__ = True
+        require_known(name, load().metrics, "the registry of metrics", prefix=_OURS)
         data = self._metrics.get_metrics_data()
         found: dict[tuple[tuple[str, Any], ...], float] = {}
         for resource in data.resource_metrics if data is not None else ():

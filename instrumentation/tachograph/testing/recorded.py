@@ -430,6 +430,7 @@ def _words(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require_rules(rules: Iterable[str]) -> None:
+    __tracebackhide__ = True
     for rule in rules:
         if rule not in n.DETECTIONS:
             raise UsageError(did_you_mean(rule, n.DETECTIONS, "the registry of detections"))

@@ -55,6 +55,31 @@ def test_an_unknown_run_has_no_steps(connection):
     assert (steps(connection, "nobody"), events(connection, "nobody")) == ((), ())
 
 
+def test_a_request_that_a_later_part_answered_is_no_longer_pending_and_another_is(tmp_path):
+    home = Home(tmp_path).create()
+    common = {names.RUN_ID: "waits", names.GEN_AI_AGENT_NAME: "a", names.SPAN_KIND: "approval"}
+    said = [("ask-11", "pending"), ("ask-13", "pending"), ("ask-11", "approved"), ("ask-17", "rejected")]
+    spans = [
+        ASpan(
+            1 + at // 2,
+            at + 3,
+            common | {names.APPROVAL_ID: id_, names.APPROVAL_STATUS: status},
+            name=f"{id_} {status}",
+            start_ms=float(at),
+        )
+        for at, (id_, status) in enumerate(said)
+    ]
+    append(home, (Signal.TRACES, traces(spans).SerializeToString()))
+    with connect(home) as connection:
+        found = {step.name: step.problem for step in steps(connection, "waits")}
+    assert found == {
+        "ask-11 pending": None,
+        "ask-13 pending": "the approval is pending",
+        "ask-11 approved": None,
+        "ask-17 rejected": "the approval was rejected",
+    }
+
+
 def test_a_step_whose_parent_is_missing_and_steps_in_a_circle_are_kept(tmp_path):
     home = Home(tmp_path).create()
     common = {names.RUN_ID: "torn", names.GEN_AI_AGENT_NAME: "a"}

@@ -15,6 +15,8 @@ from tachograph.cli import main
 from tachograph.registry import names as n
 from tachograph.testing import recording
 
+NO_END = "this line has no end: it is being written, or its process ended, or somebody cut it"
+
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch):
@@ -57,7 +59,7 @@ def test_tampering_is_said_with_its_line_and_what_is_still_vouched_for(run, tmp_
         "  line 6: missing: entry 5 is missing here",
         "  vouched for: entries 1 to 4",
         f"{other}: whole: agent desk, begun 2026-01-01T00:00:01.000000000Z, 10 entries",
-        "  line 12: torn: the process ended, or is still writing; no entry is lost that was told",
+        f"  line 12: torn: {NO_END}; --home DIR asks the store",
         "2 files: 1 not whole",
     ]
     code, out, _ = run("verify", path, "--json")
@@ -114,6 +116,38 @@ def refunds(folder):
         home = stored(recorded, folder / "home")
     (path,) = (folder / "audit").glob("*.jsonl")
     return home.path, path
+
+
+def test_a_torn_end_is_cut_or_not_by_what_the_store_has(run, tmp_path):
+    home, path = refunds(tmp_path)
+    sentence = f"  line 5: torn: {NO_END}; "
+    with path.open("ab") as file:
+        file.write(b'{"half":')
+    code, out, _ = run("verify", path, "--home", home)
+    assert (code, out[1:-1]) == (0, [f"{sentence}the store has no entries from here on"])
+    path.write_bytes(path.read_bytes().rpartition(b"\n")[0])  # the end of the last entry
+    code, out, _ = run("verify", path, "--home", home)
+    assert (code, out[1:4]) == (
+        1,
+        [
+            "  line 4: cut: the store has entries up to 3, and 1 of them stood behind this end",
+            f"{sentence.replace('line 5', 'line 4')}the store has entries from here on",
+            "  vouched for: entries 1 to 2",
+        ],
+    )
+
+
+@pytest.mark.parametrize("what", ["verify", "show"])
+def test_a_file_of_something_else_is_named_as_such_and_a_wrecked_one_of_ours_is_not(run, tmp_path, what):
+    other = tmp_path / "README.md"
+    other.write_text("# desk\n\n13 lines\n")
+    code, out, err = run(what, other)
+    assert (code, out, err.count("\n")) == (2, [], 1)
+    assert f"{other} is no audit file" in err
+    path = written(tmp_path, 3)
+    path.write_text("# desk\n")
+    code, out, _ = run("verify", path)
+    assert (code, out[1]) == (1, "  line 1: unreadable: this line is no record")
 
 
 def test_a_cut_end_and_a_file_that_is_gone_are_found_with_the_store(run, tmp_path):

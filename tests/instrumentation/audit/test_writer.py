@@ -300,6 +300,37 @@ def test_the_folder_is_looked_at_before_the_first_entry(tmp_path):
     assert "takes no file (" in prepare(tmp_path / "file" / "audit")
 
 
+# -- where the system gives no thread
+def test_without_a_thread_entries_are_put_on_record_where_they_are_made(tmp_path, monkeypatch):
+    def no_thread(_):
+        raise RuntimeError("can't start new thread")
+
+    settled = Settled()
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_thread)
+        made = writer(settled, tmp_path, threaded=True)
+    for number in range(1, 4):
+        made.put(entry(number))
+    assert settled.recorded() == ["audit_1", "audit_2", "audit_3"]
+    assert made.flush(time.monotonic()) is True
+    made.close(time.monotonic() + 2)
+    assert verify(next(tmp_path.glob("*.jsonl")), None).entries == 3
+    guard.forget_causes()
+
+
+def test_a_log_of_the_hosts_that_closes_the_writer_does_not_wait_for_itself(threaded):
+    settled = Settled()
+
+    class Closing:
+        def append(self, entry):
+            made.close(time.monotonic() + 20)
+
+    made = threaded(settled, audit_log=Closing())
+    made.put(entry(1))
+    assert until(lambda: settled.entries, 10)
+    assert settled.recorded() == ["audit_1"]
+
+
 # -- the end
 def test_closing_settles_what_waits(tmp_path, threaded):
     settled = Settled()

@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_OTLP_ENDPOINT
 
-from tachograph.config import Config, read
+from tachograph.config import Config, read, shown
 from tachograph.errors import UsageError
 from tachograph.export.batch import Limits
 from tachograph.export.destination import Destination, destination, ways
@@ -123,9 +123,39 @@ def test_an_argument_wins_over_every_variable():
     assert ways("traces", given, [], environ) == ("otlp",)
 
 
+SHOWN = {
+    "http://user:secret@c:17": "http://c:17",
+    "http://c:17": "http://c:17",
+    "https://[::1]:17/x/a@b": "https://[::1]:17/x/a@b",
+    "user:secret@c:17": "c:17",
+    "//user:secret@c:17": "//c:17",
+    "http:/user:secret@c:17": "http:/c:17",
+    "http://c:17/x?key=secret@c": "http://c:17/x",
+    "http://c:17#secret": "http://c:17",
+    "http://user:se@cret@c:17": "http://c:17",
+    "http://user:secret#13@c": "http://…",
+    "http://user:secret/13@c": "http://…",
+    "Bearer secret": "…",
+    "dns:///c:17": "dns:///c:17",
+    "": "",
+}
+
+
+@pytest.mark.parametrize(("url", "expected"), SHOWN.items())
+def test_an_address_is_shown_without_what_it_may_hold_of_secrets(url, expected):
+    assert shown(url) == expected
+
+
 def test_a_password_is_not_shown():
     to, _ = found({OTEL_EXPORTER_OTLP_ENDPOINT: "http://user:secret@c:17"})
     assert to.shown == "http://c:17/v1/traces"
+    to, _ = found({OTEL_EXPORTER_OTLP_ENDPOINT: "user:secret@c:17", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+    assert (to.endpoint, to.shown) == ("user:secret@c:17", "c:17 over gRPC")
+    _, notes = found({OTEL_EXPORTER_OTLP_ENDPOINT: "user:secret@c:17"})
+    assert notes == ["OTEL_EXPORTER_OTLP_ENDPOINT is 'c:17', which is no URL; http://127.0.0.1:4318 is taken"]
+    with pytest.raises(UsageError) as refused:
+        read(endpoint="user:secret@c:17", environ={})
+    assert str(refused.value) == "endpoint='c:17' is no URL; give one like http://127.0.0.1:4318."
 
 
 EXPORTERS = [

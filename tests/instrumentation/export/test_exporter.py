@@ -105,6 +105,41 @@ def test_a_batch_is_delivered_once(serve, counts, spans):
     exporter.shutdown()
 
 
+def test_a_span_that_cannot_be_encoded_is_lost_alone(serve, counts, spans):
+    endpoint, answer = serve(200), Answer()
+    made = [*spans(13)]
+    exporter = Exporter("traces", lambda: connect(to(endpoint.url), answer), odd_at("span 7"), counts, answer=answer)
+    assert not exporter.export(made)
+    assert names_in(endpoint) == [f"span {number}" for number in range(13) if number != 7]
+    assert (exporter.delivered, exporter.lost, exporter.pending) == (12, 1, 0)
+    assert counts.of[("telemetry.dropped", "traces", "rejected")] == 1
+    assert counts.of[("export.failures", "traces")] == 1
+    exporter.shutdown()
+
+
+def odd_at(name):
+    """What makes copies, one of them with a name that no encoder takes."""
+
+    def copied(span):
+        sent = outgoing_span(span)
+        if span.name == name:
+            sent._name = "\ud800"
+        return sent
+
+    return copied
+
+
+def test_odd_names_are_sent_and_cost_nothing(serve, counts, spans):
+    endpoint = serve(200)
+    exporter = exporter_to(endpoint.url, counts)
+    with spans.tracer.start_as_current_span("look \ud800up") as span:
+        span.add_event("seen \udfff")
+        span.set_status(Status(StatusCode.ERROR, "no \ud800"))
+    assert exporter.export(spans.memory.get_finished_spans())
+    assert (names_in(endpoint), exporter.lost) == (["look ?up"], 0)
+    exporter.shutdown()
+
+
 @pytest.mark.parametrize("failure", [500, 503, 429, 408, "die"])
 def test_a_failing_endpoint_is_tried_again_until_it_takes_the_batch(serve, counts, spans, failure):
     endpoint = serve(failure, failure, 200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import gc
 import inspect
 import logging
@@ -597,3 +598,39 @@ def test_what_is_logged_of_a_failure_is_its_type_and_our_frames_and_no_message(c
     assert "Alice" not in logged
     assert "OSError in tachograph.audit.writer:" in logged
     assert "test_hook" not in logged
+
+
+def plain_function(key: str) -> str:
+    return key
+
+
+async def async_function(key: str) -> str:
+    return key
+
+
+@pytest.mark.parametrize("name", ["tool", "run", "turn", "plan"])
+def test_a_decorator_without_parentheses_decorates(name):
+    decorate = getattr(tachograph, name)
+    sync, later = decorate(plain_function), decorate(async_function)
+    assert (sync.__name__, inspect.signature(sync)) == ("plain_function", inspect.signature(plain_function))
+    assert inspect.iscoroutinefunction(later)
+    assert (sync("k"), asyncio.run(later("k"))) == ("k", "k"), "without instrument()"
+    with recording() as recorded:
+        assert (sync("k"), asyncio.run(later("k"))) == ("k", "k")
+    assert len(recorded.spans(name)) == 2
+
+
+def test_a_tool_without_a_name_is_called_as_its_function_and_a_run_belongs_to_the_process():
+    tool, bound = tachograph.tool(plain_function), tachograph.tool(functools.partial(async_function, "k"))
+    with recording("desk") as recorded:
+        tachograph.run(tool)("k")
+        asyncio.run(bound())
+    assert recorded.values("tool", "gen_ai.tool.name") == ["plain_function", "async_function"]
+    assert recorded.values("run", "gen_ai.agent.name") == ["desk"]
+
+
+@pytest.mark.parametrize("name", ["llm_call", "approval", "cache", "route", "delegate", "combine"])
+def test_a_hook_that_is_not_named_as_its_function_says_so_where_it_is_put(name):
+    with pytest.raises(TypeError, match=rf"^@tachograph.{name} without parentheses .* use @tachograph.{name}\(name\)"):
+        getattr(tachograph, name)(plain_function)
+    assert getattr(tachograph, name)("x")(plain_function)("k") == "k"

@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import tachograph
+from tachograph.errors import UsageError
+from tachograph.telemetry.recorder import active
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -130,6 +134,66 @@ def test_the_agent_goes_on_when_nothing_listens_and_says_so_once():
     assert done.returncode == 0
     assert done.stderr.count("\n") == 1, done.stderr
     assert "tachograph: " in done.stderr
+
+
+SIGNALLED = """
+import os, signal, threading, time
+from opentelemetry.metrics import Observation, get_meter
+
+tachograph.instrument(service_name="desk", metrics_port=0)
+handled = []
+
+def handler(*_):
+    began = time.monotonic()
+    tachograph.flush(0.2)
+    tachograph.uninstrument()
+    handled.append(time.monotonic() - began < 10)
+
+signal.signal(signal.SIGTERM, handler)
+"""
+
+
+def test_a_signal_handler_that_interrupts_flush_ends_in_time():
+    done = printed(f"""{SIGNALLED}
+def slow(_):
+    if threading.current_thread() is not threading.main_thread() and not handled:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(20)
+    return [Observation(1)]
+
+get_meter("host").create_observable_gauge("slow", [slow])
+began = time.monotonic()
+delivered = tachograph.flush(1)
+print(json.dumps([delivered, handled, time.monotonic() - began < 15]))
+sys.stdout.flush()
+""")
+    assert done == [False, [True], True]
+
+
+def test_a_signal_handler_that_interrupts_instrument_leaves_it_as_it_is():
+    done = printed(f"""{SIGNALLED}
+tachograph.uninstrument()
+
+import tachograph.telemetry.pipeline as pipeline
+from tachograph.telemetry.recorder import active
+real = pipeline.connect
+
+def connect(config):
+    os.kill(os.getpid(), signal.SIGTERM)
+    nested = tachograph.instrument(service_name="other")
+    handled.append(nested.notes)
+    return real(config)
+
+pipeline.connect = connect
+report = tachograph.instrument(service_name="desk", metrics="none")
+print(json.dumps([handled[0], handled[1], report.agent, active() is not None]))
+""")
+    assert done == [
+        True,
+        ["another call of instrument() is under way: this one changes nothing."],
+        "desk",
+        True,
+    ]
 
 
 def test_flush_is_honest(endpoint):
@@ -447,3 +511,53 @@ def test_what_was_counted_before_uninstrument_is_still_read_by_the_applications_
     print(json.dumps([point.value for point in found["tachograph.runs"].data.data_points]))
     """
     assert printed(code) == [1]
+
+
+MEANT: dict[str, object] = {
+    "metrics_port": 0,
+    "endpoint": "http://127.0.0.1:9",
+    "headers": {"a": "b"},
+    "expects": ["llm"],
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"metrics_port": 70_000}, "metrics_port=70000 is no port; it can be a number from 0 to 65535."),
+        ({"metrics_port": "9464"}, "metrics_port='9464' is no port; it can be a number from 0 to 65535."),
+        ({"endpoint": 4318}, "endpoint is of type int; give a URL as text, like http://127.0.0.1:4318."),
+        ({"headers": "a=b"}, "headers is of type str; give a dict of names and values."),
+        ({"headers": {"a": 13}}, "headers has a name or value that is no text; give a dict of text by text."),
+        ({"audit_log": 13}, "audit_log is of type int, which has no append(entry)."),
+        ({"clock": 13}, "clock is of type int; give a function of nanoseconds since 1970."),
+        ({"ids": "x"}, "ids is of type str; give a function that gives 16 hex digits."),
+        ({"analyzer": 13}, "analyzer is of type int, which has no analyze(); give one like Presidio's."),
+        ({"expects": "llm"}, "expects='llm' is one text; give a list of hooks, like ['llm']."),
+        ({"expects": 13}, "expects is of type int; give a list of names of hooks."),
+        ({"expects": [13]}, "expects has something of type int in it; give a list of names of hooks."),
+        ({"sample_rate": 1.5}, "sample_rate is 1.5; it can be a share from 0 to 1."),
+        ({"sample_rate": float("nan")}, "sample_rate is nan; it can be a share from 0 to 1."),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_refused_in_a_sentence(given, said):
+    with pytest.raises(UsageError) as refusal:
+        tachograph.instrument(**{**MEANT, "metrics": "none", **given})
+    assert str(refusal.value) == said
+    assert active() is None
+
+
+def test_the_report_says_at_which_level_content_is_recorded_and_nothing_while_it_is_off():
+    code = """
+    told = []
+    for level in ("off", "redacted", "full"):
+        report = tachograph.instrument(metrics="none", endpoint=sys.argv[1], capture=level)
+        told.append([note for note in report.notes if note.startswith("capture")])
+        tachograph.uninstrument()
+    print(json.dumps(told))
+    """
+    assert printed(code, refused()) == [
+        [],
+        ["capture is redacted: content of runs, LLM calls and tools is recorded"],
+        ["capture is full: content of runs, LLM calls and tools is recorded"],
+    ]

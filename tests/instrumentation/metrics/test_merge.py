@@ -78,6 +78,14 @@ def test_of_an_ended_process_the_counts_stay_and_the_gauges_go():
     assert values(merged(alive, ended=[ended])) == {("calls_total",): 11, ("in_use",): 5}
 
 
+def test_what_another_process_may_take_down_stays_when_who_put_it_up_has_ended():
+    name = "tachograph_approval_pending"
+    asked = page_of([family(name, "gauge", ("", {}, 3))], {name})
+    decided = page_of([family(name, "gauge", ("", {}, -2))], {name})
+    assert values(merged(decided, ended=[asked])) == {(name,): 1}
+    assert values(merged(decided, ended=[merged(ended=[asked, asked]).page()])) == {(name,): 4}
+
+
 def test_histograms_add_up_bucket_by_bucket():
     one = histogram({"0.5": 3, "1.0": 5, "+Inf": 0}, labels={"name": "db"}, total=1.5)
     other = histogram({"0.5": 7, "1.0": 0, "+Inf": 11}, labels={"name": "db"}, total=2.25)

@@ -186,6 +186,39 @@ def test_a_child_counts_from_zero_and_knows_what_gauges_are_set_to(scraped):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # the child only reads
+def test_what_a_child_sets_comes_after_what_it_inherits_which_no_fork_waits_for():
+    reader = PrometheusReader()
+    metrics = made(reader)
+    metrics.born("desk")
+    hook = {names.GEN_AI_AGENT_NAME: "desk", names.HOOK: "tool"}
+    metrics.record(instruments.COVERAGE, 1, hook)
+    reader.families()
+
+    def seen() -> object:
+        noted = len(metrics._ledger._notes)
+        metrics.record(instruments.COVERAGE, 1, {**hook, names.HOOK: "run"})
+        metrics.record(instruments.COVERAGE, 0, hook)
+        coverage = samples(reader, "tachograph_coverage")
+        set_ = {dict(labels)["tachograph_hook"] for labels, value in coverage.items() if value}
+        return noted, set_, len(coverage)
+
+    assert in_child(seen) == repr((0, {"run"}, len(names.HOOKS)))
+
+
+def test_gauges_beyond_the_limit_are_not_remembered_for_children():
+    reader = PrometheusReader()
+    metrics = made(reader)
+    limit = instruments.LIMITER_LIMIT.limit
+    for number in range(limit + 13):
+        metrics.record(
+            instruments.LIMITER_LIMIT, 3, {names.GEN_AI_AGENT_NAME: "desk", names.LIMITER_NAME: f"l{number}"}
+        )
+    reader.families()
+    assert len(metrics._gauges) == limit
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # the child only reads
 def test_where_a_child_cannot_be_set_to_zero_it_has_no_numbers_rather_than_its_parents(monkeypatch):
     reader = PrometheusReader()
     metrics = made(reader)

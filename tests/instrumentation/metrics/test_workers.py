@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,12 +17,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 
 from tachograph.errors import UsageError
 from tachograph.metrics.endpoint import PrometheusReader
 from tachograph.metrics.workers import Address, Workers
+from tachograph.telemetry import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -269,9 +273,9 @@ def test_what_was_flushed_outlives_a_process_that_just_stops(desk):
 child = os.fork()
 if child == 0:
     find()
-    tachograph.flush(0.1)
+    tachograph.flush(5)
     find()
-    tachograph.flush(0.1)
+    tachograph.flush(5)
     os._exit(0)
 os.waitpid(child, 0)
 print("forked", flush=True)
@@ -384,6 +388,83 @@ def test_a_part_of_the_numbers_is_no_answer(tmp_path):
     refused.value.close()
     other.close()
     one.close()
+
+
+class Slow:
+    """A callback of the application's that takes as long as it is let."""
+
+    def __init__(self) -> None:
+        self.entered, self.released = threading.Event(), threading.Event()
+
+    def __call__(self, _):
+        self.entered.set()
+        assert self.released.wait(20)
+        return [Observation(1)]
+
+    def reader(self) -> PrometheusReader:
+        made = PrometheusReader()
+        provider = MeterProvider([made], resource=Resource({}), shutdown_on_exit=False)
+        provider.get_meter("test").create_observable_gauge("slow", [self])
+        return made
+
+
+def test_keeping_and_leaving_wait_for_no_callback_of_the_applications(tmp_path):
+    slow = Slow()
+    workers = Workers(slow.reader(), Address("desk", "127.0.0.1", 0, directory=str(tmp_path / "run")))
+    try:
+        began = time.monotonic()
+        assert workers.keep(began + 0.1) is False
+        assert slow.entered.is_set()
+        assert workers.keep(time.monotonic() + 0.1) is False
+        workers.close(time.monotonic() + 0.1)
+        assert time.monotonic() - began < 3
+    finally:
+        slow.released.set()
+
+
+def test_keeping_says_that_it_was_done_in_time(tmp_path):
+    workers = Workers(reader(11), Address("desk", "127.0.0.1", 0, directory=str(tmp_path / "run")))
+    assert workers.keep(time.monotonic() + 10) is True
+    assert len(list(tmp_path.glob("run/*/*.numbers"))) == 1
+    workers.close()
+
+
+def test_a_scrape_in_the_middle_of_a_scrape_shows_the_one_before():
+    made, seen = PrometheusReader(), []
+    provider = MeterProvider([made], resource=Resource({}), shutdown_on_exit=False)
+    meter = provider.get_meter("test")
+    meter.create_counter("calls").add(11)
+    made.families()
+
+    def again(_):
+        seen.append([family.name for family in made.families()])
+        return [Observation(1)]
+
+    meter.create_observable_gauge("odd", [again])
+    assert [family.name for family in made.families()] == ["calls", "odd"]
+    assert seen == [["calls"]]
+
+
+def test_metrics_outlive_that_no_file_may_be_opened(tmp_path, monkeypatch, until):
+    address = Address("desk", "127.0.0.1", free_port(), directory=str(tmp_path / "run"))
+    one, other = Workers(reader(11), address), Workers(reader(13), address)
+    looked = []
+
+    def no_file(*_, **__):
+        looked.append(True)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("tachograph.metrics.peers.socket.socket", no_file)
+        until(lambda: looked)
+    with monkeypatch.context() as broken:
+        broken.setattr("tachograph.metrics.workers.vacant", lambda *_: looked.clear() or 1 / 0)
+        until(lambda: not looked)
+    one.close()
+    until(lambda: other._front is not None)  # its thread still looks, and takes the port over
+    assert "calls_total 24.0\n" in scraped(other)
+    other.close()
+    guard.forget_causes()
 
 
 def test_an_exemplar_stays_until_there_is_a_newer_one(tmp_path):

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 import tachograph
+from tachograph.patterns import llm
 from tachograph.prices.lookup import Usage, price
 from tachograph.testing import recording
 
@@ -89,3 +90,43 @@ def test_retries_of_a_client_are_attempts_of_one_call():
         call.usage(input_tokens=11, output_tokens=13)
     assert recorded.values("llm", "tachograph.llm.attempt") == [3]
     assert recorded.metric("tachograph.llm.calls") == 1
+
+
+def test_a_number_that_is_unknown_is_not_recorded_and_the_call_is():
+    with recording() as recorded, tachograph.run() as run:
+        with tachograph.llm_call("gpt-4o", provider="openai") as call:
+            call.usage(input_tokens=11, output_tokens=13, cached_tokens=None, cache_write_tokens=None)
+        with tachograph.llm_call("gpt-4o", provider="openai") as call:
+            call.usage(input_tokens=17, output_tokens=None)
+        with tachograph.llm_call("gpt-4o", provider="openai") as call:
+            call.usage(input_tokens=None, output_tokens=None, cost=0.25)
+        assert recorded.metric("tachograph.llm.calls") == 3
+        assert recorded.metric("gen_ai.client.inference.duration") == 3
+        assert recorded.metric("tachograph.cost.unpriced") == 1
+    assert recorded.values("llm", "gen_ai.usage.input_tokens") == [11, 17, None]
+    assert recorded.values("llm", "gen_ai.usage.output_tokens") == [13, None, None]
+    assert recorded.values("llm", "gen_ai.usage.cache_read.input_tokens") == [None, 0, 0]
+    costs = recorded.values("llm", "tachograph.cost.amount")
+    assert (costs[0] > 0, costs[1], costs[2]) == (True, None, 0.25)
+    assert run.context is not None
+    assert (run.context.llm_calls, run.context.tokens, run.context.unpriced) == (3, 41, 1)
+
+
+@pytest.mark.parametrize("odd", ["many", float("nan"), float("inf"), -1, [], 10**400])
+def test_odd_numbers_cost_the_call_nothing_but_themselves(odd):
+    with recording() as recorded, tachograph.llm_call("gpt-4o", provider="openai") as call:
+        call.usage(input_tokens=11, output_tokens=13, cached_tokens=odd, cost=odd)
+    assert recorded.metric("tachograph.llm.calls") == 1
+    assert recorded.values("llm", "gen_ai.usage.input_tokens") == [11]
+    assert recorded.values("llm", "tachograph.cost.source") == ["estimated"]
+
+
+def test_a_price_that_cannot_be_looked_up_leaves_the_call_and_its_time(monkeypatch):
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(llm.LlmCall, "_estimate", broken)
+    with recording() as recorded, tachograph.llm_call("gpt-4o", provider="openai") as call:
+        call.usage(input_tokens=11, output_tokens=13)
+    assert recorded.metric("tachograph.llm.calls") == 1
+    assert recorded.metric("gen_ai.client.inference.duration") == 1

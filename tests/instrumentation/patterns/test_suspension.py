@@ -363,6 +363,8 @@ def changed(waiting: str, **fields: object) -> str:
     return f"{version}.{base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip('=')}"
 
 
+NO_STRING = "tachograph: resume= is no string of suspend(); this is recorded as a run of its own"
+
 SPOILT: dict[str, Callable[[str], str]] = {
     "cut": lambda waiting: waiting[:-7],
     "newer": lambda waiting: waiting.replace("-1.", "-2."),
@@ -371,6 +373,8 @@ SPOILT: dict[str, Callable[[str], str]] = {
     "id": lambda waiting: changed(waiting, run_id=13),
     "cost": lambda waiting: changed(waiting, cost=float("nan")),
     "turns": lambda waiting: changed(waiting, turns=-1),
+    "dollars": lambda waiting: changed(waiting, cost=1e308),
+    "tier": lambda waiting: changed(waiting, tier=10**6),
     "calls": lambda waiting: changed(waiting, calls=[[]] * 1000),
     "span": lambda waiting: changed(waiting, span=[2**128, 1]),
     "common": lambda waiting: changed(waiting, common=None),
@@ -387,7 +391,72 @@ def test_a_spoilt_string_makes_a_run_of_its_own_and_disturbs_nobody(how, caplog)
             pass
         assert len(set(recorded.values("run", "tachograph.run.id"))) == 2
     assert run.id is not None
-    assert (guard.failures.pop("run"), len(caplog.records)) == (1, 1)
+    assert guard.failures.pop("run") == 1
+    assert caplog.messages == [NO_STRING]
+
+
+@pytest.mark.parametrize("given", [13, ["a"], {}, b"\xff", ""])
+def test_what_is_no_string_makes_a_run_of_its_own(given, caplog):
+    guard.failures.clear()
+    with recording() as recorded, tachograph.run(resume=given):
+        pass
+    assert (recorded.metric("tachograph.runs"), guard.failures.pop("run"), caplog.messages) == (1, 1, [NO_STRING])
+
+
+def test_a_string_that_comes_back_as_bytes_or_with_a_line_end_is_taken():
+    with recording():
+        waiting = ask_first()
+        assert waiting is not None
+        with tachograph.run(resume=waiting) as whole:
+            pass
+        for given in (waiting.encode(), waiting + "\n", f" {whole.id}\r\n"):
+            with tachograph.run(resume=given) as again:
+                pass
+            assert again.id == whole.id
+
+
+def test_with_a_key_only_what_was_signed_by_it_is_taken():
+    guard.failures.clear()
+    with recording():
+        unsigned = ask_first()
+    with recording(hash_key=b"other"):
+        foreign = ask_first()
+    with recording(hash_key=b"k13") as recorded:
+        waiting = ask_first()
+        assert waiting is not None
+        body, _, signature = waiting.rpartition(".")
+        with tachograph.run(resume=waiting) as whole:
+            pass
+        (run_id,) = set(recorded.values("run", "tachograph.run.id"))
+        assert whole.id == run_id
+        for given in (
+            unsigned,
+            foreign,
+            body,
+            f"{changed(body, cost=0)}.{signature}",
+            f"{body}.é",
+            f"{body}.{'0' * 64}",
+        ):
+            with tachograph.run(resume=given):
+                pass
+        assert guard.failures.pop("run") == 6
+        assert recorded.values("run", "tachograph.run.id").count(run_id) == 2
+    assert set(waiting) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+    with recording(), tachograph.run(resume=waiting) as unkeyed:
+        assert unkeyed.id == run_id, "without a key nothing can be verified"
+
+
+def test_secrets_that_were_put_into_the_string_are_hashes():
+    person = "ada@example.org"
+    with recording() as recorded:
+        waiting = ask_first()
+        assert waiting is not None
+        common = {"tachograph.tenant.id": person, "gen_ai.conversation.id": person}
+        with tachograph.run(resume=changed(waiting, run_id=person, common=common)):
+            pass
+    names = ("tachograph.run.id", "tachograph.tenant.id", "gen_ai.conversation.id")
+    assert {str(recorded.values("run", name)[1])[:7] for name in names} == {"hashed_"}
+    assert person not in str(recorded.spans())
 
 
 def test_what_is_too_much_or_too_long_for_the_string_is_left_out_and_then_nothing_is_judged():

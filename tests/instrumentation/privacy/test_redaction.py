@@ -7,11 +7,20 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
-from tachograph.export.outgoing import outgoing_attributes, outgoing_labels, outgoing_metrics, outgoing_resource
+from tachograph.export.outgoing import (
+    outgoing_attributes,
+    outgoing_context,
+    outgoing_labels,
+    outgoing_metrics,
+    outgoing_resource,
+    outgoing_scope,
+)
 from tachograph.metrics.metrics import Metrics
 from tachograph.privacy.content import CONTENT_KEYS
-from tachograph.privacy.identity import identifier
+from tachograph.privacy.identity import identifier, name
 from tachograph.privacy.redaction import CUT, Redacted, Redaction, redact, redact_json, redact_value
 from tachograph.privacy.sensitive import names_secret
 from tachograph.registry import instruments, load
@@ -182,15 +191,52 @@ def test_a_hashed_identifier_is_not_hashed_again():
     assert (identifier(once), identifier("4111111111111111")) == (once, f"hashed_{fingerprint('4111111111111111')}")
 
 
-def test_persons_are_hashed_whatever_their_id_is():
-    attributes = {"user.id": "jane", "enduser.id": "jane", "user.roles": ("clerk",)}
-    hashed = fingerprint("jane", b"k13")
+@pytest.mark.parametrize(
+    "person",
+    ["jane", "507f1f77bcf86cd799439011", "9e26471d35a78862c17e467d87cddedf", "hashed_00c0ffee00c0ffee", "\ud800"],
+)
+def test_persons_are_hashed_whatever_their_id_is(person):
+    attributes = {"user.id": person, "enduser.id": person, "user.roles": ("clerk",)}
+    hashed = fingerprint(person, b"k13")
     redaction = Redaction(hash_key=b"k13")
     assert outgoing_attributes(attributes, capture="full", redaction=redaction) == {
         "user.id": hashed,
         "enduser.id": hashed,
         "user.roles": ("clerk",),
     }
+    assert outgoing_labels({"user.id": person}, redaction) == {"user.id": hashed}
+
+
+def test_hashes_of_ours_are_not_hashed_again():
+    ours = dict.fromkeys(("tachograph.user.hash", "tachograph.approval.approver.hash"), "00c0ffee00c0ffee")
+    assert outgoing_attributes(ours, redaction=Redaction(hash_key=b"k13")) == ours
+
+
+def test_a_scope_is_redacted_and_one_without_secrets_is_the_same():
+    scope = InstrumentationScope(
+        "desk", "1.3", "https://schema.example", {"owner": "bob@example.com", "user.id": "jane"}
+    )
+    sent = outgoing_scope(scope, Redaction(hash_key=b"k13"))
+    hashed = fingerprint("jane", b"k13")
+    assert sent == InstrumentationScope("desk", "1.3", scope.schema_url, {"owner": "[email]", "user.id": hashed})
+    assert outgoing_scope(InstrumentationScope("desk \ud800")) == InstrumentationScope("desk ?")
+    plain = InstrumentationScope("desk")
+    assert (outgoing_scope(plain), outgoing_scope(None)) == (plain, None)
+
+
+def test_a_trace_state_loses_what_holds_a_secret():
+    state = TraceState([("vendor", "a13"), ("who", "bob@example.com")])
+    sent = outgoing_context(SpanContext(11, 13, True, TraceFlags(1), state))
+    assert sent == SpanContext(11, 13, True, TraceFlags(1), TraceState([("vendor", "a13")]))
+    clean = SpanContext(11, 13, False, TraceFlags(1), TraceState([("vendor", "a13")]))
+    assert outgoing_context(clean) is clean
+
+
+def test_half_a_surrogate_pair_is_replaced_and_a_whole_character_is_not():
+    assert redact("a\ud800b 😀 ü").text == "a?b 😀 ü"
+    assert (name("\udfff"), identifier("run \ud800")) == ("?", "run ?")
+    raw = {"gen_ai.input.messages": "\ud800 bob@example.com"}
+    assert outgoing_attributes(raw, capture="full") == {"gen_ai.input.messages": "? bob@example.com"}
 
 
 @pytest.mark.parametrize(
@@ -309,4 +355,7 @@ def test_labels_of_the_hosts_own_metrics_stay_apart_when_they_are_hashed():
     }
     assert sent.resource.attributes == {"owner": "[email]"}
     assert outgoing_labels({"bob@example.com": 7}) == {"[email]": 7}
+    (keyed,) = outgoing_metrics(reader.get_metrics_data(), Redaction(hash_key=b"k13")).resource_metrics
+    customers = [point.attributes["customer"] for point in keyed.scope_metrics[0].metrics[0].data.data_points]
+    assert customers == [identifier("bob@example.com", b"k13"), identifier("eve@example.com", b"k13"), "none"]
     provider.shutdown()

@@ -26,6 +26,9 @@ from tachograph.privacy.withholding import frames, without_free_text, without_te
         "text/plain",
         "https://host.example:8080/a/b",
         "/find",
+        "sha256:" + "a" * 57,
+        "Zürich-17",
+        "東京",
         "",
         13,
         1.3,
@@ -45,7 +48,13 @@ def test_a_word_is_no_free_text(value):
         ("Jane Roe", "[withheld: 8 characters]"),
         ("Jane%20Roe", "[withheld: 10 characters]"),
         ('{"name":"Jane"}', "[withheld: 15 characters]"),
-        ("x" * 257, "[withheld: 257 characters]"),
+        ("x" * 65, "[withheld: 65 characters]"),
+        ("ä" * 17, "[withheld: 17 characters]"),
+        ("患者田中さんは陽性です", "[withheld: 11 characters]"),
+        ("a患者田中さんは陽性", "[withheld: 10 characters]"),
+        ("/患者田中さん", "[withheld: 7 characters]"),
+        ("ผู้ป่วยติดเชื้อ", "[withheld: 15 characters]"),
+        ("\ud800", "[withheld: 1 characters]"),
         (b"Jane", "[withheld: 4 bytes]"),
         ("https://host.example/find?q=Jane", "https://host.example/find?[withheld: 7 characters]"),
         ("/find?q=Jane+Roe", "/find?[withheld: 11 characters]"),
@@ -138,12 +147,32 @@ def test_names_are_kept_and_reasons_are_not():
         "tachograph.workflow": "refund of a flight",
         "tachograph.checkpoint.reason": "Jane Roe",
         "tachograph.routing.reason": "amount_over_limit",
-        "gen_ai.something.new": "x" * 201,
+        "gen_ai.system": "x" * 201,
+        "gen_ai.response.text": "Jane Roe",
+        "gen_ai.something.new": "on",
+        "tachograph.something.new": "Jane Roe",
         "app.note": "Jane Roe",
     }
     assert outgoing_attributes(attributes) == {
         **attributes,
         "tachograph.checkpoint.reason": "[withheld: 8 characters]",
-        "gen_ai.something.new": "[withheld: 201 characters]",
+        "gen_ai.system": "[withheld: 201 characters]",
+        "gen_ai.response.text": "[withheld: 8 characters]",
+        "tachograph.something.new": "[withheld: 8 characters]",
         "app.note": "[withheld: 8 characters]",
     }
+
+
+def test_an_event_with_content_keeps_numbers_ids_and_models():
+    kept = {
+        "gen_ai.system": "openai",
+        "gen_ai.response.id": "resp-13",
+        "gen_ai.response.model": "gpt-4o",
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.usage.input_tokens": 17,
+    }
+    said = {"gen_ai.event.content": "Jane", "gen_ai.response.text": "Jane", "content": "Jane", "index": 13}
+    inner = LogRecord(body={"content": "Jane"}, event_name="gen_ai.choice", attributes={**kept, **said})
+    record = ReadableLogRecord(inner, Resource({}), None, LogRecordLimits())
+    sent = outgoing_log(record).log_record
+    assert (sent.body, dict(sent.attributes)) == (None, kept)

@@ -28,6 +28,36 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["raises"]
 
 
+def test_a_link_that_waits_beside_the_file_is_not_written_through(tmp_path, monkeypatch):
+    path, victim = tmp_path / "raises", tmp_path / "victim"
+    victim.write_text("13")
+    monkeypatch.setattr(raises.secrets, "token_hex", lambda _: "foreseen")
+    (tmp_path / "raises.foreseen.new").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write(path, [Raise("desk", 1.0, NOON)])
+    assert (victim.read_text(), path.exists()) == ("13", False)
+
+
+def test_names_beside_the_file_differ_and_others_may_read_it(tmp_path, monkeypatch):
+    path, made = tmp_path / "raises", []
+    opened = os.open
+    monkeypatch.setattr(raises.os, "open", lambda name, *how: made.append(name) or opened(name, *how))
+    for _ in range(2):
+        write(path, [Raise("desk", 1.0, NOON)])
+    assert len(set(made)) == 2
+    assert not any(str(os.getpid()) in name.name.split(".") for name in made)
+    assert path.stat().st_mode & 0o133 == 0
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "raises"
+    write(path, [Raise("desk", 1.0, NOON)])
+    with pytest.raises(ValueError, match="NaN"):
+        write(path, [Raise("desk", 0.5, NOON), Raise("air", 1.0, float("nan"))])
+    assert read(path) == (Raise("desk", 1.0, NOON),)
+    assert [one.name for one in tmp_path.iterdir()] == ["raises"]
+
+
 def test_a_file_that_is_not_there_says_nothing(tmp_path):
     assert read(tmp_path / "raises") == ()
 
@@ -122,11 +152,21 @@ def test_the_command_raises_lists_and_ends(path, capsys):
     capsys.readouterr()
     assert main(["sample", "list"]) == 0
     listed = capsys.readouterr().out.splitlines()
-    assert [line.partition(" until ")[0] for line in listed] == ["desk: 1 of its traces", "air: 1 of its traces"]
+    assert [line.partition(" until ")[0] for line in listed] == [
+        "desk: all traces are kept",
+        "air: all traces are kept",
+    ]
     assert [main(["sample", "end", agent]) for agent in ("desk", "desk", "air")] == [0, 0, 0]
     assert capsys.readouterr().out.splitlines() == ["desk: ended", "desk: was not raised", "air: ended"]
     main(["sample", "list"])
     assert capsys.readouterr().out == f"Nothing is raised in {path}.\n"
+    write(path, [Raise("desk", 0.07, time.time() + 90), Raise("air", 0.0, time.time() + 90)])
+    main(["sample", "list"])
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.partition(" until ")[0] for line in listed] == [
+        "desk: 7 % of its traces are kept",
+        "air: no traces are kept",
+    ]
 
 
 def test_what_the_command_cannot_do_is_a_sentence(path, capsys, monkeypatch):

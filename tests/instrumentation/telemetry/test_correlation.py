@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import os
+import pickle
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -90,6 +92,37 @@ def test_the_names_leave_those_of_opentelemetrys_logging_instrumentation_alone(c
         logging.setLogRecordFactory(original)
     (record,) = caplog.records
     assert (record.otelTraceID, record.otelSpanID, record.tachograph_run_id) == ("0", "0", run.id)
+
+
+def test_an_extra_of_one_of_our_names_is_the_hosts_and_the_others_stay_ours(log, caplog):
+    logger, out = log
+    with correlated(), recording(), tachograph.run():
+        logger.warning("mine", extra={"tachograph_run_id": "r-13"})
+        with pytest.raises(KeyError, match="Attempt to overwrite 'name' in LogRecord"):
+            logger.warning("refused as ever", extra={"name": "x"})  # noqa: G101 - what is refused
+    (record,) = caplog.records
+    assert record.tachograph_run_id == "r-13"
+    assert out.getvalue().startswith("mine run=r-13 trace=0")
+
+
+@pytest.mark.parametrize(
+    ("style", "text"), [("%", FORMAT), ("{", "{tachograph_run_id}"), ("$", "${tachograph_run_id}")]
+)
+def test_each_style_of_format_finds_them_with_and_without_defaults(style, text, caplog):
+    with correlated(), recording(), tachograph.run() as run:
+        logging.getLogger("host").warning("inside")
+    for defaults in (None, {"tachograph_run_id": "", "other": "x"}):
+        assert run.id in logging.Formatter(text, style=style, defaults=defaults).format(caplog.records[0])
+
+
+def test_a_record_that_leaves_the_process_is_made_of_nothing_of_ours(caplog):
+    with correlated(), recording(), tachograph.run() as run:
+        logging.getLogger("host").warning("inside")
+    (record,) = caplog.records
+    sent = pickle.dumps(copy.copy(record))
+    assert b"tachograph.telemetry" not in sent
+    arrived = pickle.loads(sent)  # noqa: S301 - made a line above
+    assert (type(arrived.__dict__), arrived.tachograph_run_id) == (dict, run.id)
 
 
 def test_a_record_that_takes_no_attributes_is_logged_as_it_is():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -204,6 +205,37 @@ def test_a_value_of_another_type_never_matches_and_says_so(recorded: Recorded):
 def test_a_value_may_be_a_matcher(recorded: Recorded):
     (found,) = recorded.assert_evaluation("helpful", score=pytest.approx(0.9, abs=0.05))  # pyright: ignore[reportArgumentType] - a matcher
     assert found["gen_ai.evaluation.score.value"] == 0.87
+
+
+MISTYPED = {
+    "metric": (lambda read: read.metric("tachograph.tool.execution"), "did you mean 'tachograph.tool.executions'"),
+    "label": (
+        lambda read: read.metric("tachograph.tool.executions", tachograph_tool_outcom="success"),
+        "tachograph.tool.executions has no 'tachograph_tool_outcom'; did you mean 'tachograph_tool_outcome'",
+    ),
+    "label of another metric": (
+        lambda read: read.metric("tachograph.tool.executions", tachograph_run_outcome="success"),
+        "tachograph.tool.executions has no 'tachograph_run_outcome'",
+    ),
+    "series": (lambda read: read.series("tachograph.run"), "did you mean 'tachograph.runs'"),
+    "kind": (lambda read: read.spans("tools"), "no 'tools'; did you mean 'tool'"),
+    "event": (lambda read: read.events("tachograph.audit.record"), "did you mean 'tachograph.audit.recorded'"),
+}
+
+
+@pytest.mark.parametrize(("read", "sentence"), MISTYPED.values(), ids=MISTYPED)
+def test_what_is_read_under_a_mistyped_name_is_refused_and_not_nothing(recorded: Recorded, read: Any, sentence: str):
+    with pytest.raises(UsageError, match=re.escape(sentence)) as refused:
+        read(recorded)
+    ours = [frame for frame in refused.traceback if "tachograph/testing" in str(frame.path)]
+    assert [frame.frame.f_locals.get("__tracebackhide__") for frame in ours] == [True] * len(ours)
+    assert ours
+
+
+def test_names_of_the_application_are_its_own(recorded: Recorded):
+    assert recorded.metric("orders", tachograph_colour="red") == 0
+    assert (recorded.series("orders"), recorded.events("order.placed")) == ({}, [])
+    assert recorded.metric("tachograph.tool.executions", gen_ai_tool_name="refund") == 1
 
 
 def test_anything_of_the_registry_can_be_asked_for(recorded: Recorded):
