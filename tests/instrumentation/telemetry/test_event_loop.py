@@ -91,7 +91,9 @@ def test_each_loop_is_measured_once_however_many_hooks_it_runs():
         for _ in range(17):
             async with tachograph.run():
                 await asyncio.sleep(0)
-        return len([handle for handle in asyncio.get_running_loop()._scheduled if not handle.cancelled()])
+        loop = asyncio.get_running_loop()
+        timers = [*loop._scheduled, *(handle for handle in loop._ready if isinstance(handle, asyncio.TimerHandle))]
+        return len([handle for handle in timers if not handle.cancelled()])
 
     with recording():
         assert [asyncio.run(host()) for _ in range(2)] == [1, 1]
