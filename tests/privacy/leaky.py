@@ -173,7 +173,7 @@ def frameworks():
     with contextlib.suppress(LookupError):
         with tracer.start_as_current_span(f"look up {NAME}", attributes=said, links=links) as span:
             span.add_event("seen", {"who": ALL, "body": ALL})
-            span.add_event("gen_ai.user.message", {"content": ALL, "gen_ai.event.content": "Quarrington"})
+            span.add_event("gen_ai.user.message", {"content": ALL, "gen_ai.event.content": planted["placed"]["word"]})
             failing(ALL)
     owned = {"owner": ALL, "user.id": planted["placed"]["object_id"], "note": planted["placed"]["sentence"]}
     with trace.get_tracer("owned", "1.3", attributes=owned).start_as_current_span("of a scope with attributes"):

@@ -21,10 +21,10 @@ PATTERNED: Final = {
 UNPATTERNED: Final = {"address": "4711 Wexcombe Lane, Tarbury", "name": "Thessaly Quarrington"}
 KINDS: Final = {**PATTERNED, **UNPATTERNED}
 
-# Planted in places of their own, as they are nowhere in texts: ids of a person that look like hashes, and a sentence
-# without spaces.
+# Planted in places of their own, as they are nowhere in texts: ids of a person that look like hashes, and what no
+# analyzer is shown, a sentence without spaces and a name of one word (docs/privacy.md says so).
 PERSONS: Final = {"object_id": "507f1f77bcf86cd799439b17", "mail_md5": "9e26471d35a78862c17e467d87cd3f13"}
-UNSPACED: Final = {"sentence": "患者の田中さんは火曜に入院します"}
+UNSPACED: Final = {"sentence": "患者の田中さんは火曜に入院します", "word": "Tollemache"}
 PLACED: Final = {**PERSONS, **UNSPACED}
 EVERY: Final = {**KINDS, **PLACED}
 

@@ -352,6 +352,8 @@ def test_from_the_run_to_the_report_in_two_clicks(home, tmp_path):
         page.keyboard.press("Tab")
         wait_for(lambda: Casebook(home).notes(ALERT)[0].text)
         reports = {}
+        # the page runs again for the note, and offers its reports anew when it has
+        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
         for form in ("Markdown", "HTML", "CSV"):
             with page.expect_download() as download:
                 page.get_by_role("button", name=f"Download {form}").click()

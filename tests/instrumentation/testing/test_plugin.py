@@ -71,7 +71,7 @@ GUARDRAILS = """
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Pytester]:
     """A clean project of a user, with an agent in it."""
-    for variable in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+    for variable in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "CI", "BUILD_NUMBER"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")  # as in many a CI
     pytester.makepyfile(agent=AGENT)
