@@ -18,7 +18,7 @@ demo: $(VENV)/.demo
 	$(BIN)/tachograph demo $(DEMO)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check --quiet

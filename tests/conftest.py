@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import defaultdict
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Binary: the Debian package that has it.
 PACKAGES = {
@@ -32,3 +38,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("TACHOGRAPH_REQUIRE_DEBIAN") == "1":
         pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)
+
+
+@pytest.hookimpl(trylast=True)  # of what was selected
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the files that have slow tests, by turns from each folder.
+
+    The short ones fill what is left at the end, so that no worker waits for another; and what the files of one folder
+    share, such as a store that takes a minute to make, is there when the second of them is reached.
+    """
+    files: dict[Path, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        files[item.path].append(item)
+    slow: dict[Path, list[Path]] = defaultdict(list)
+    for file, tests in files.items():
+        if any(item.get_closest_marker("slow") for item in tests):
+            slow[file.parent].append(file)
+    turns = [file for turn in zip_longest(*slow.values()) for file in turn if file is not None]
+    items[:] = chain.from_iterable(files[file] for file in dict.fromkeys([*turns, *files]))
