@@ -82,7 +82,7 @@ class Hook(Generic[R]):
 
     def __init__(self, make: Callable[[], R]) -> None:
         self._make = make
-        self._open: dict[int, R] = {}  # by id(), in the order of entering
+        self._open: dict[int, R] = {}  # entered and not left yet, by id(), in the order of entering
 
     def __enter__(self) -> R:
         recording = self._made()
@@ -90,7 +90,7 @@ class Hook(Generic[R]):
         self._open[id(recording)] = recording
         if not finalizing():
             entered = _entered.get()
-            still = [each for each in entered if each[0].is_inside(each[1])] if entered else ()
+            still = [each for each in entered if id(each[1]) in each[0]._open] if entered else ()  # noqa: SLF001 - a hook too
             _entered.set((*still, (self, recording)))
         return recording
 
@@ -98,7 +98,7 @@ class Hook(Generic[R]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
         # more than one thread or task may be inside of one hook: each leaves the step that it entered itself
-        mine = [step for _, step in _entered.get() if self.is_inside(step)]
+        mine = [step for _, step in _entered.get() if id(step) in self._open]
         # a step that is left in another context than it was entered in is the one that was entered last
         for recording in (mine or [*self._open.values()])[-1:]:
             self._open.pop(id(recording), None)
@@ -115,10 +115,6 @@ class Hook(Generic[R]):
     def __call__(self, function: F) -> F:
         """Records each call of `function`; its results, exceptions, signature and kind stay what they are."""
         return wrap(function, self._make)
-
-    def is_inside(self, recording: Recording) -> bool:
-        """Whether the step was entered through this hook and not left yet."""
-        return id(recording) in self._open
 
     def _made(self) -> R:
         if recorders.active() is not None:

@@ -19,11 +19,6 @@ class Intent:
     arguments: str | None
     askers: set[str] = field(default_factory=set[str])
 
-    def may_be(self, asker: str | None, arguments: str | None) -> bool:
-        """Whether a question can be about this call: other arguments or the same guardrail again mean another one."""
-        same = self.arguments is None or arguments is None or self.arguments == arguments
-        return same and (asker is None or asker not in self.askers)
-
 
 @dataclass(slots=True)
 class Intents:
@@ -39,7 +34,13 @@ class Intents:
         if named is not None:
             found = next((intent for intent in waiting if intent.call_id == named), None)
         else:
-            alike = (intent for intent in reversed(waiting) if intent.may_be(asker, arguments))
+            alike = (
+                intent
+                for intent in reversed(waiting)
+                # other arguments or the same guardrail again mean another call
+                if (arguments is None or intent.arguments is None or intent.arguments == arguments)
+                and (asker is None or asker not in intent.askers)
+            )
             found = next(alike, None)
             if found is not None and found.arguments is None and arguments is not None:
                 found = next((intent for intent in alike if intent.arguments == arguments), found)

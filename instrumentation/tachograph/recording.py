@@ -56,7 +56,7 @@ class Recording:
         self.recorder: Recorder | None = None
         self.span: Span | None = None
         self.started = 0
-        self._common: dict[str, object] = {}  # what every span of the run carries, as of this one's beginning
+        self.shared: dict[str, object] = {}  # plain, what every span of the run carries, as of this one's beginning
         self._values: list[Var] = []
         self.variables: Variables | None = None  # a context in which the step is current
         self.left = True
@@ -72,6 +72,10 @@ class Recording:
 
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
         """Called before the span ends, with the host's exception if there is one: last attributes, events, metrics."""
+
+    def common(self, recorder: Recorder) -> dict[str, object]:
+        """What every span of the run carries, in a dict of the step's own."""
+        return recorder.common()
 
     def surroundings(self, span: Span) -> Context:
         """The context that the host's code of this step runs in, from the one that is current."""
@@ -97,9 +101,9 @@ class Recording:
         recorder.cover(self.hook)
         self.opened(recorder)
         if self.kind is not None:
-            self._common = recorder.common()
-            self._common[n.SPAN_KIND] = self.kind
-            self.span = recorder.span(self.name(), self.started, self.client, self._common, self.attributes)
+            self.shared = self.common(recorder)
+            self.shared[n.SPAN_KIND] = self.kind
+            self.span = recorder.span(self.name(), self.started, self.client, self.shared, self.attributes)
         self.attach()
         event_loop.watch(recorder)
 
@@ -165,7 +169,7 @@ class Recording:
         if n.ERROR_TYPE in attributes:
             # the exception's message may hold content: its type says enough
             span.set_status(StatusCode.ERROR, str(attributes[n.ERROR_TYPE]))
-        write(span, plain(self._common, attributes))
+        write(span, self.shared | plain(attributes))
         span.end(end_time=ended)
 
 

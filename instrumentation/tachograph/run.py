@@ -57,7 +57,7 @@ class Request:
 class RunContext:
     """What the hooks of one run share; it lives as long as the run's span.
 
-    `common` holds the attributes that every span and event of the run carries. `tokens` counts input and output
+    `common` holds the attributes that every span and event of the run carries, plain. `tokens` counts input and output
     tokens, `cost` US dollars of the priced calls, `unpriced` the calls without a price. `hits` are the budgets (type,
     scope) that were hit, and whether a degraded mode was entered since; `stopped` is the stop reason of the last one
     that the agent did not pass by; `denied` the guardrails by call that denied it last; `prompted` and `enforced` the

@@ -77,8 +77,7 @@ def digest(record: Mapping[str, Any], key: bytes | None) -> str:
     """The record's hash, 64 hex digits: SHA-256, keyed where there is a key, over the hash before and all else."""
     rest = {name: value for name, value in record.items() if name != n.AUDIT_HASH}
     data = str(rest[n.AUDIT_PREVIOUS]).encode("ascii", "replace") + canonical(rest)
-    made = hmac.new(key, data, hashlib.sha256) if key is not None else hashlib.sha256(data)
-    return made.hexdigest()
+    return (hmac.digest(key, data, "sha256") if key is not None else hashlib.sha256(data).digest()).hex()
 
 
 def link_of(record: Mapping[str, Any]) -> Link:

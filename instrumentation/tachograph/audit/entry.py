@@ -21,6 +21,7 @@ TIME: Final = "time"
 TRACE_ID: Final = "trace_id"
 SPAN_ID: Final = "span_id"
 _KNOWN: Final = (str, bool, int, float, list, tuple)
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 PLACE: Final = frozenset({TIME, TRACE_ID, SPAN_ID})
 """Keys of a record that are no attributes: an event has fields of its own for them."""
 
@@ -54,7 +55,7 @@ class Entry:
 
 def canonical(record: Mapping[str, Any]) -> bytes:
     """A record as JSON in ASCII, keys sorted, no spaces: the same facts are always the same bytes."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _encode(record).encode("ascii")
 
 
 def iso(time: int) -> str:

@@ -12,6 +12,7 @@ from opentelemetry.context import Context
 from tachograph.audit.entry import PLACE, Action, Entry
 from tachograph.registry import instruments
 from tachograph.registry import names as n
+from tachograph.telemetry.attributes import emit, plain
 from tachograph.telemetry.guard import failed
 
 if TYPE_CHECKING:
@@ -86,15 +87,13 @@ def settle(recorder: Recorder, entry: Entry, record: Mapping[str, Any] | None) -
 
 def _emit(recorder: Recorder, entry: Entry, record: Mapping[str, Any]) -> None:
     severity = n.EVENT_SEVERITY[n.EVENT_AUDIT_RECORDED]
-    attributes = {name: value for name, value in record.items() if name not in PLACE}
-    recorder.logger.emit(
-        LogRecord(
-            timestamp=entry.time,
-            observed_timestamp=entry.time,
-            context=trace.set_span_in_context(trace.NonRecordingSpan(entry.span), Context()),
-            severity_number=SeverityNumber[severity],
-            severity_text=severity,
-            event_name=n.EVENT_AUDIT_RECORDED,
-            attributes={**attributes, n.LOG_RECORD_UID: record[n.AUDIT_HASH][:_UID_DIGITS]},
-        )
+    said = {name: value for name, value in record.items() if name not in PLACE}
+    event = LogRecord(
+        timestamp=entry.time,
+        observed_timestamp=entry.time,
+        context=trace.set_span_in_context(trace.NonRecordingSpan(entry.span), Context()),
+        severity_number=SeverityNumber[severity],
+        severity_text=severity,
+        event_name=n.EVENT_AUDIT_RECORDED,
     )
+    emit(recorder.logger, event, plain(said, {n.LOG_RECORD_UID: record[n.AUDIT_HASH][:_UID_DIGITS]}))

@@ -116,12 +116,13 @@ class Ledger:
     def note(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:
         """Writes one value down."""
         self._notes.append((instrument, labels, value, span))
-        if len(self._notes) < _NOTES:
+        waiting = len(self._notes)
+        if waiting < _NOTES:
             return
         if self._has_clerk and not self._rung:
             self._rung = True
             self._bell.put(True)
-        if not self._has_clerk or len(self._notes) >= _ALONE:
+        if not self._has_clerk or waiting >= _ALONE:
             with self._held(wait=False) as held:
                 if held:
                     self._take_stock()

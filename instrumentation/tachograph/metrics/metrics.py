@@ -80,7 +80,7 @@ class Metrics:
         span = get_current_span().get_span_context()
         take = self._post if self._closed else self._ledger.note
         for instrument, value in values:
-            take(instrument, value, tuple([said(label) for label in instrument.labels]), span)
+            take(instrument, value, tuple(map(said, instrument.labels)), span)
 
     def drain(self) -> None:
         """Hands everything noted so far to the SDK."""

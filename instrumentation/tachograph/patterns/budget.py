@@ -49,9 +49,8 @@ def budget(type: BudgetType, *, limit: float, used: float, scope: Scope = "run",
         n.BUDGET_ACTION: action,
     }
     recorder.event(n.EVENT_BUDGET_USED, entry)
-    labels = {**recorder.common(), **entry}
-    recorder.metrics.record(instruments.BUDGET_CHECKS, 1, labels)
-    recorder.metrics.record(instruments.BUDGET_UTILIZATION, share, labels)
+    labels = recorder.with_common(entry)
+    recorder.metrics.record_all(labels, (instruments.BUDGET_CHECKS, 1), (instruments.BUDGET_UTILIZATION, share))
     run = current()
     if run is None or state != "hit":
         return

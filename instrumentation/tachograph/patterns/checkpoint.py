@@ -97,8 +97,9 @@ class Checkpoint(Recording):
         decision = attributes.setdefault(n.CHECKPOINT_DECISION, "allow")
         stage, call_id = str(attributes[n.CHECKPOINT_STAGE]), attributes.get(n.GEN_AI_TOOL_CALL_ID)
         labels = {**recorder.common(), **attributes}
-        recorder.metrics.record(instruments.CHECKPOINT_DECISIONS, 1, labels)
-        recorder.metrics.record(instruments.CHECKPOINT_DURATION, seconds, labels)
+        recorder.metrics.record_all(
+            labels, (instruments.CHECKPOINT_DECISIONS, 1), (instruments.CHECKPOINT_DURATION, seconds)
+        )
         count = attributes.get(n.REDACTION_COUNT)
         if isinstance(count, int) and count:
             recorder.metrics.record(instruments.CHECKPOINT_REDACTIONS, count, labels)

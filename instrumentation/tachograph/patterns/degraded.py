@@ -65,7 +65,7 @@ class Degraded(Recording):
             run.degraded = True
             run.hits = dict.fromkeys(run.hits, True)
         recorder.event(n.EVENT_DEGRADATION_ENTERED, self.attributes)
-        recorder.metrics.record(instruments.DEGRADATION_ACTIVE, 1, {**recorder.common(), **self.attributes})
+        recorder.metrics.record(instruments.DEGRADATION_ACTIVE, 1, recorder.with_common(self.attributes))
 
     @guarded("degraded", None)
     def disclosed(self, told: bool = True) -> None:
@@ -80,9 +80,9 @@ class Degraded(Recording):
             n.DEGRADATION_DURATION: seconds,
         }
         recorder.event(n.EVENT_DEGRADATION_EXITED, entry)
-        labels = {**recorder.common(), **entry}
-        recorder.metrics.record(instruments.DEGRADATION_ACTIVE, -1, labels)
-        recorder.metrics.record(instruments.DEGRADATION_ACTIVATIONS, 1, labels)
+        recorder.metrics.record_all(
+            recorder.with_common(entry), (instruments.DEGRADATION_ACTIVE, -1), (instruments.DEGRADATION_ACTIVATIONS, 1)
+        )
         if self._disclosed is False:
             recorder.detect("fallback_silent")
 

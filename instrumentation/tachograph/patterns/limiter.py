@@ -42,15 +42,14 @@ class Limiter(Recording):
             state.queue += 1
             state.limit = self._limit
             state.saturated = state.in_use >= self._limit
-        self._gauge(recorder, instruments.LIMITER_LIMIT, self._limit)
-        self._gauge(recorder, instruments.LIMITER_QUEUE, 1)
+        self._record(recorder, (instruments.LIMITER_LIMIT, self._limit), (instruments.LIMITER_QUEUE, 1))
         if raised:
             recorder.detect("limit_raised_saturated")
             kept = (n.LIMITER_NAME, n.LIMITER_LIMIT)
             audit(recorder, "override", {name: self.attributes[name] for name in kept})
 
-    def _gauge(self, recorder: Recorder, instrument: instruments.Instrument, value: float) -> None:
-        recorder.metrics.record(instrument, value, {**recorder.common(), **self.attributes})
+    def _record(self, recorder: Recorder, *values: tuple[instruments.Instrument, float]) -> None:
+        recorder.metrics.record_all(recorder.with_common(self.attributes), *values)
 
     @guarded("limiter", None)
     def acquired(self) -> None:
@@ -76,9 +75,12 @@ class Limiter(Recording):
         tool = current_tool()
         name = tool.attributes[n.GEN_AI_TOOL_NAME] if tool is not None else None
         recorder.event(n.EVENT_LIMITER_WAIT, {**self.attributes, n.GEN_AI_TOOL_NAME: name})
-        self._gauge(recorder, instruments.LIMITER_QUEUE, -1)
-        self._gauge(recorder, instruments.LIMITER_IN_USE, inside)
-        self._gauge(recorder, instruments.LIMITER_WAIT_DURATION, waited)
+        self._record(
+            recorder,
+            (instruments.LIMITER_QUEUE, -1),
+            (instruments.LIMITER_IN_USE, inside),
+            (instruments.LIMITER_WAIT_DURATION, waited),
+        )
 
     @override
     def closed(self, recorder: Recorder, error: BaseException | None, seconds: float) -> None:
@@ -87,7 +89,7 @@ class Limiter(Recording):
         if self._inside and self._state is not None:
             with self._state.lock.held():
                 self._state.in_use -= 1
-            self._gauge(recorder, instruments.LIMITER_IN_USE, -1)
+            self._record(recorder, (instruments.LIMITER_IN_USE, -1))
 
 
 def _outcome(error: BaseException | None) -> str:

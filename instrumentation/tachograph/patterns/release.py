@@ -9,6 +9,7 @@ from tachograph.patterns.values import double, identity, word
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
+from tachograph.telemetry.attributes import plain
 from tachograph.telemetry.guard import guarded
 from tachograph.telemetry.recorder import covering
 
@@ -25,7 +26,7 @@ def release(id: str, *, track: Track = "stable") -> None:
         return
     run, known = current(), str(identity(id))
     if run is not None:
-        run.common |= {n.RELEASE_ID: known, n.RELEASE_TRACK: track}
+        run.common |= plain({n.RELEASE_ID: known, n.RELEASE_TRACK: track})
     else:
         recorder.release, recorder.track = known, track
     recorder.event(n.EVENT_RELEASE_ASSIGNED, {n.RELEASE_ID: known, n.RELEASE_TRACK: track})

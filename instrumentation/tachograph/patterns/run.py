@@ -19,6 +19,7 @@ from tachograph.registry import names as n
 from tachograph.run import RUNNING, RunContext, current
 from tachograph.suspension import Suspension, link, read, suspended, write
 from tachograph.telemetry import baggage
+from tachograph.telemetry.attributes import plain
 from tachograph.telemetry.guard import guarded, misused
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ class Run(Recording):
 
     @override
     def name(self) -> str:
-        return f"step {self._agent}" if self.kind == "step" else f"invoke_agent {self.attributes[n.GEN_AI_AGENT_NAME]}"
+        agent = self.context.agent if self.context is not None else None
+        return f"step {self._agent}" if self.kind == "step" else f"invoke_agent {agent}"
+
+    @override
+    def common(self, recorder: Recorder) -> dict[str, object]:
+        return super().common(recorder) if self.context is None else self.context.common.copy()
 
     @override
     def begin(self) -> None:
@@ -134,7 +140,7 @@ class Run(Recording):
             n.RELEASE_ID: self._release or recorder.release,
             n.RELEASE_TRACK: self._track or recorder.track,
         }
-        common = {name: value for name, value in common.items() if value is not None}
+        common = plain(common)
         run = RunContext(str(common[n.RUN_ID]), agent, str(common[n.WORKFLOW]), self._tier, common)
         run.started, run.resumed = self.started, self._id is not None
         run.partial = self._id is not None and _OUR_ID.fullmatch(self._id) is not None
@@ -144,7 +150,6 @@ class Run(Recording):
         self.outermost = True
         recorder.cover("run", agent)
         self.carry(RUNNING, run)
-        self.attributes |= common
         if self.kind == "step":
             return
         self.attributes |= {n.GEN_AI_OPERATION_NAME: "invoke_agent", n.RUN_TIER: run.tier}
@@ -216,7 +221,7 @@ class Run(Recording):
         run = self.context
         if run is None or not self.outermost:
             return
-        self.attributes |= run.common
+        self.shared |= run.common  # a release may have been assigned
         for _ in run.prompt_only():
             recorder.detect("checkpoint_prompt_only")
         self.attributes[n.RUN_HOOKS] = recorder.hooks(run.agent)

@@ -94,7 +94,7 @@ class ToolCall(Recording):
 
     @override
     def name(self) -> str:
-        return f"execute_tool {self.tool}"
+        return f"execute_tool {self.attributes[n.GEN_AI_TOOL_NAME]}"
 
     @property
     @guarded("tool", "")

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from typing import Final
 
 PATIENCE_S: Final = 0.1  # many times what the few lines take, also where threads wait for the interpreter
 
@@ -24,14 +20,25 @@ class BriefLock:
     def __init__(self) -> None:
         self._lock = threading.RLock()
 
-    @contextmanager
-    def held(self) -> Generator[None]:
-        """The lock until the end of the block."""
+    def held(self) -> _Held:
+        """The lock until the end of the block that it is entered with."""
         lock = self._lock
         if not lock.acquire(timeout=PATIENCE_S):
             lock = self._lock = threading.RLock()
             lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+        return _Held(lock)
+
+
+class _Held:
+    """A lock that is held already, and released at the end of a block."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        """It is held."""
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

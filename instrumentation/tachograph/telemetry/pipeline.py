@@ -27,6 +27,7 @@ from tachograph.telemetry.deadline import left, within
 from tachograph.telemetry.processor import SCOPE, LogTap, SpanTap, log_tap, span_tap
 from tachograph.telemetry.providers import logger_provider, meter_provider, tracer_provider
 from tachograph.telemetry.recorder import Clock, Ids, Recorder
+from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +94,7 @@ class Pipeline:
     def recorder(self, config: Config, *, clock: Clock | None, ids: Ids, audit_log: AuditLog | None) -> Recorder:
         """What the hooks write to."""
         recorder = Recorder(
-            self.tracers.get_tracer(SCOPE, SCHEMA_VERSION),
+            Spans(self.tracers.get_tracer(SCOPE, SCHEMA_VERSION)),
             self.loggers.get_logger(SCOPE, SCHEMA_VERSION),
             self.instruments,
             config.service_name,

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from tachograph.registry import names as n
 from tachograph.run import current
-from tachograph.telemetry.attributes import plain, write
+from tachograph.telemetry.attributes import write
 from tachograph.telemetry.guard import guarded
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class SpanTap(SpanProcessor):
             return  # one of ours, which gets them with its own attributes
         run = current() if self.open else None
         if run is not None and n.RUN_ID not in (span.attributes or {}):
-            write(span, plain(run.common))
+            write(span, run.common)
 
     @override
     @guarded("processor", None)
@@ -89,7 +89,7 @@ class LogTap(LogRecordProcessor):
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         run, record = current() if self.open else None, log_record.log_record
         if run is not None and n.RUN_ID not in (record.attributes or {}):
-            record.attributes = {**(record.attributes or {}), **plain(run.common)}  # pyright: ignore[reportAttributeAccessIssue] - plain attributes
+            record.attributes = {**(record.attributes or {}), **run.common}  # pyright: ignore[reportAttributeAccessIssue] - plain attributes
         for sink in self.sinks:
             sink.on_emit(log_record)
 

@@ -25,11 +25,12 @@ from tachograph.telemetry.lock import BriefLock
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
-    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.trace import Span
 
     from tachograph.audit.writer import Writer
     from tachograph.config import BaggageMode, Capture
     from tachograph.metrics.metrics import Metrics
+    from tachograph.telemetry.spans import Spans
 
 _log = logging.getLogger("tachograph")
 
@@ -73,7 +74,7 @@ class Recorder:
     `notice` says that the current trace must be kept for something that no attribute tells.
     """
 
-    tracer: Tracer
+    spans: Spans
     logger: Logger
     metrics: Metrics
     default_agent: str
@@ -138,12 +139,9 @@ class Recorder:
 
         They are on it from the start only if the provider's sampler may want to decide by them.
         """
-        return self.tracer.start_span(
-            redacted(name),
-            kind=trace.SpanKind.CLIENT if client else trace.SpanKind.INTERNAL,
-            attributes=plain(*attributes) if self.sample_rate is None else None,
-            start_time=start,
-        )
+        kind = trace.SpanKind.CLIENT if client else trace.SpanKind.INTERNAL
+        seen = plain(*attributes) if self.sample_rate is None else None
+        return self.spans.start(redacted(name), kind, start, seen)
 
     def event(self, name: str, attributes: Mapping[str, object]) -> None:
         """Emits an event: a log record with an event name, correlated by trace and span id."""
@@ -162,7 +160,9 @@ class Recorder:
     # -- coverage and detections
     def cover(self, hook: str, agent: str | None = None) -> None:
         """Notes that `hook` is installed for the agent; the first time also as a metric."""
-        self.cover_all((hook,), agent)
+        name = agent or self.agent()
+        if hook not in self._coverage.get(name, ()):
+            self.cover_all((hook,), name)
 
     def cover_all(self, hooks: Iterable[str], agent: str | None = None) -> None:
         """Notes that each of `hooks` is installed for the agent; of agents beyond the first 200 nothing is noted."""

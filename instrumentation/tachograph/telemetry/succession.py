@@ -16,6 +16,7 @@ from tachograph.registry.names import SCHEMA_VERSION
 from tachograph.sampling.policy import sample_rate
 from tachograph.telemetry.processor import SCOPE, log_tap, span_tap
 from tachograph.telemetry.providers import LOGS, METRICS, TRACES, ForwardedLogs, ForwardedSpans, on_replaced, unwrapped
+from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
     from tachograph.config import Config
@@ -44,7 +45,7 @@ def begin(pipeline: Pipeline, recorder: Recorder, config: Config) -> None:
         recorder.sample_rate = sample_rate(theirs.sampler)
         if config.analyzer is not None:  # it works in our export, so content would leave by theirs without it
             recorder.capture = "off"
-        recorder.tracer = theirs.get_tracer(SCOPE, SCHEMA_VERSION)
+        recorder.spans = Spans(theirs.get_tracer(SCOPE, SCHEMA_VERSION))
         _log.info("tachograph: the application has set a tracer provider: spans go by it from now on.")
 
     def loggers(provider: object) -> None:

@@ -21,6 +21,7 @@ from tachograph.run import CALLING, RUNNING
 from tachograph.telemetry import guard
 from tachograph.telemetry.processor import log_tap, span_tap
 from tachograph.telemetry.recorder import Recorder, activate, active
+from tachograph.telemetry.spans import Spans
 from tachograph.telemetry.threads import carry
 from tachograph.testing.clock import SteppingClock
 from tachograph.testing.ids import CountingIdGenerator, CountingIds
@@ -55,7 +56,7 @@ def recording(
     tracers.add_span_processor(SimpleSpanProcessor(spans))
     loggers.add_log_record_processor(SimpleLogRecordProcessor(logs))
     recorder = Recorder(
-        tracers.get_tracer("tachograph"),
+        Spans(tracers.get_tracer("tachograph")),
         loggers.get_logger("tachograph"),
         Metrics(meters.get_meter("tachograph")),
         agent,

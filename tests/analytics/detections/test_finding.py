@@ -124,7 +124,7 @@ def test_a_call_outside_of_a_run_is_not_judged_by_what_a_run_must_have(tmp_path)
 def test_a_write_outside_of_a_run_needs_the_approval_of_its_call_in_its_trace(tmp_path):
     with recording("clerk") as recorded:
         approved("clerk")  # so the agent knows how to ask
-        with active().tracer.start_as_current_span("request"):  # the framework's, so that it is one trace
+        with active().spans.tracer.start_as_current_span("request"):  # the framework's, so that it is one trace
             approve("refund", "eve", call_id="call-13")
             write("refund", "call-13")
             other = write("refund", "call-17")

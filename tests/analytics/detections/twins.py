@@ -129,7 +129,7 @@ def foreign_span(name: str, attributes: dict[str, str]) -> str:
     """A span of a framework that knows nothing of tachograph; its id."""
     recorder = active()
     assert recorder is not None
-    theirs = copy.copy(recorder.tracer)  # of the same provider
+    theirs = copy.copy(recorder.spans.tracer)  # of the same provider
     theirs._instrumentation_scope = InstrumentationScope("a.framework")
     span = theirs.start_span(name, attributes=attributes, start_time=recorder.clock())
     span.end(end_time=recorder.clock())

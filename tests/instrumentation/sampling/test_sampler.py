@@ -37,6 +37,7 @@ from tachograph.sampling.traces import Bounds, drawn
 from tachograph.telemetry import guard
 from tachograph.telemetry.processor import log_tap, span_tap
 from tachograph.telemetry.recorder import Recorder, activate, active
+from tachograph.telemetry.spans import Spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -136,9 +137,12 @@ def sampled(
     spans.sinks, spans.watch, spans.open = (recorded, tail), tail, True
     events.sinks, events.open = (recorded, tail), True
     recorder = Recorder(
-        tracers.get_tracer("tachograph"), loggers.get_logger("tachograph"), Metrics(meters.get_meter("tachograph")),
-        "desk", notice=tail.notice,
-    )  # fmt: skip
+        Spans(tracers.get_tracer("tachograph")),
+        loggers.get_logger("tachograph"),
+        Metrics(meters.get_meter("tachograph")),
+        "desk",
+        notice=tail.notice,
+    )
     keep(recorder, threaded=False)
     before = active()
     activate(recorder)
@@ -420,7 +424,7 @@ def test_what_the_caller_does_not_keep_stays_out_except_for_audit_entries():
 
 def test_two_parts_of_a_trace_at_once_are_decided_when_both_have_ended():
     with sampled(0.0) as world:
-        tracer = world.recorder.tracer
+        tracer = world.recorder.spans.tracer
         first, second = (tracer.start_span(name, remote(DROPPED)) for name in ("first", "second"))
         tracer.start_span("of the second", set_span_in_context(second)).end()
         first.end()
@@ -443,7 +447,7 @@ def test_a_later_part_of_a_dropped_trace_is_decided_anew():
 
 def test_what_comes_late_follows_the_decision_and_something_notable_turns_it():
     with sampled(0.5) as world:
-        tracer = world.recorder.tracer
+        tracer = world.recorder.spans.tracer
         for trace_id in (DRAWN, DROPPED):
             world.ids.traces = [trace_id]
             root = tracer.start_span(f"root {trace_id == DRAWN}")
@@ -466,7 +470,7 @@ def test_spans_whose_root_began_elsewhere_are_decided_when_nothing_comes_any_mor
     with sampled(0.5, bounds=Bounds(orphan_s=0)) as world:
         for trace_id in (DRAWN, DROPPED):
             parent = NonRecordingSpan(SpanContext(trace_id, 13, is_remote=False, trace_flags=TraceFlags(1)))
-            world.recorder.tracer.start_span("work", set_span_in_context(parent)).end()
+            world.recorder.spans.tracer.start_span("work", set_span_in_context(parent)).end()
         world.settle()
         assert world.left.sizes() == {DRAWN: 1}
 
@@ -508,8 +512,8 @@ def test_memory_is_bounded_whatever_never_ends():
     bounds = Bounds(traces=17, items=51, decisions=13)
     with sampled(0.0, bounds=bounds) as world:
         for _ in range(211):
-            root = world.recorder.tracer.start_span("never")
-            world.recorder.tracer.start_span("child", set_span_in_context(root)).end()
+            root = world.recorder.spans.tracer.start_span("never")
+            world.recorder.spans.tracer.start_span("child", set_span_in_context(root)).end()
         world.settle()
         held = world.sampler._traces
         assert (len(held._waiting), held._items, len(held._decided)) == (17, 17, 13)
