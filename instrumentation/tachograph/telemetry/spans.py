@@ -130,7 +130,7 @@ def _template(tracer: Tracer) -> _Template | None:
 
 
 def _fields(of: Any) -> frozenset[str]:
-    held: dict[str, Any] = vars(of)
+    held: dict[str, Any] = of.__dict__
     return frozenset(held)
 
 
