@@ -6,7 +6,7 @@ the tool's name, by the hash of the arguments where both sides show them, and el
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _WAITING = 100  # bound of memory: calls of one tool that were looked at and have not started
 
@@ -17,14 +17,14 @@ class Intent:
 
     call_id: str
     arguments: str | None
-    askers: set[str] = field(default_factory=set[str])
+    askers: set[str]
 
 
 @dataclass(slots=True)
 class Intents:
     """All intended calls of a run, by tool."""
 
-    _waiting: dict[str, list[Intent]] = field(default_factory=dict[str, list[Intent]])
+    _waiting: dict[str, list[Intent]]
 
     def about(
         self, tool: str, fresh: str, named: str | None = None, asker: str | None = None, arguments: str | None = None
@@ -45,7 +45,7 @@ class Intents:
             if found is not None and found.arguments is None and arguments is not None:
                 found = next((intent for intent in alike if intent.arguments == arguments), found)
         if found is None:
-            found = Intent(named or fresh, arguments)
+            found = Intent(named or fresh, arguments, set())
             waiting.append(found)
             del waiting[:-_WAITING]
         found.arguments = found.arguments or arguments

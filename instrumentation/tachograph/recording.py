@@ -20,7 +20,7 @@ from opentelemetry.trace import StatusCode
 from tachograph.registry import names as n
 from tachograph.telemetry import event_loop
 from tachograph.telemetry import recorder as recorders
-from tachograph.telemetry.attributes import plain, write
+from tachograph.telemetry.attributes import put, write
 from tachograph.telemetry.guard import failed
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Recording:
         if n.ERROR_TYPE in attributes:
             # the exception's message may hold content: its type says enough
             span.set_status(StatusCode.ERROR, str(attributes[n.ERROR_TYPE]))
-        write(span, self.shared | plain(attributes))
+        write(span, put(self.shared, attributes))
         span.end(end_time=ended)
 
 

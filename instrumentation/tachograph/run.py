@@ -81,25 +81,41 @@ class RunContext:
     unpriced: int = 0
     degraded: bool = False
     stopped: str | None = None
-    hits: dict[tuple[str, str], bool] = field(default_factory=dict[tuple[str, str], bool])
-    checked: set[str] = field(default_factory=set[str])
-    denied: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
-    approvals: dict[str, list[Approved]] = field(default_factory=dict[str, list[Approved]])
-    call_ids: set[str] = field(default_factory=set[str])
-    documents: set[str] = field(default_factory=set[str])
-    repeats: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    prompted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    enforced: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    authorized: dict[str, str] = field(default_factory=dict[str, str])
-    valid: set[str] = field(default_factory=set[str])
-    requests: dict[str, Request] = field(default_factory=dict[str, Request])
+    hits: dict[tuple[str, str], bool] = field(init=False)
+    checked: set[str] = field(init=False)
+    denied: dict[str, set[str]] = field(init=False)
+    approvals: dict[str, list[Approved]] = field(init=False)
+    call_ids: set[str] = field(init=False)
+    documents: set[str] = field(init=False)
+    repeats: dict[tuple[str, str], int] = field(init=False)
+    prompted: set[tuple[str, str]] = field(init=False)
+    enforced: set[tuple[str, str]] = field(init=False)
+    authorized: dict[str, str] = field(init=False)
+    valid: set[str] = field(init=False)
+    requests: dict[str, Request] = field(init=False)
     left: bool = False
     granted: bool = False
     started: int = 0
     resumed: bool = False
     partial: bool = False
     ended: bool = False
-    _intents: Intents = field(default_factory=Intents)
+    _intents: Intents = field(init=False)
+
+    def __post_init__(self) -> None:
+        # each of them as a default factory, dict[str, str] say, would take six times as long
+        self.hits = {}
+        self.checked = set()
+        self.denied = {}
+        self.approvals = {}
+        self.call_ids = set()
+        self.documents = set()
+        self.repeats = {}
+        self.prompted = set()
+        self.enforced = set()
+        self.authorized = {}
+        self.valid = set()
+        self.requests = {}
+        self._intents = Intents({})
 
     def call_in_question(
         self, tool: str, fresh: str, named: str | None = None, asker: str | None = None, arguments: str | None = None

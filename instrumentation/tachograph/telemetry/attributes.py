@@ -40,16 +40,22 @@ def plain(*parts: Mapping[str, Any]) -> Plain:
     Strings lose their secrets here, before they are attributes. Of several parts the later ones count.
     """
     kept: Plain = {}
-    known = _known.get
     for attributes in parts:
-        for name, value in attributes.items():
-            kind = type(value)  # pyright: ignore[reportUnknownVariableType] - of anything
-            if kind is str:
-                kept[name] = known(value) or (value if name in _SETTLED else _redacted(value))
-            elif kind in _SCALARS:
-                kept[name] = value
-            elif value is not None:
-                kept[name] = _sequence(name, value) if kind is list or kind is tuple else _cleaned(name, value)
+        put(kept, attributes)
+    return kept
+
+
+def put(kept: Plain, attributes: Mapping[str, Any]) -> Plain:
+    """Puts attributes among plain ones, as `plain` does, and gives these back."""
+    known = _known.get
+    for name, value in attributes.items():
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType] - of anything
+        if kind is str:
+            kept[name] = known(value) or (value if name in _SETTLED else _redacted(value))
+        elif kind in _SCALARS:
+            kept[name] = value
+        elif value is not None:
+            kept[name] = _sequence(name, value) if kind is list or kind is tuple else _cleaned(name, value)
     return kept
 
 
@@ -76,7 +82,7 @@ def _cleaned(name: str, value: object) -> object:
 
 
 def write(span: Span, attributes: Plain) -> None:
-    """Puts plain attributes on a span; one that is bounded in ways that matter here gets them by the API."""
+    """Puts plain attributes on a span, which may keep the dict; one that is bounded here gets them by the API."""
     held: object = getattr(span, "_attributes", None)
     if type(held) is not BoundedAttributes or held.max_value_len is not None:
         span.set_attributes(attributes)
@@ -86,7 +92,7 @@ def write(span: Span, attributes: Plain) -> None:
         return
     with held._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see the module's docstring
         if not held._immutable:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the span has ended
-            held._dict.update(attributes)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see the module's docstring
+            held._dict = held._dict | attributes if held._dict else attributes  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see the module's docstring
 
 
 def emit(logger: Logger, record: LogRecord, attributes: Plain) -> None:

@@ -68,7 +68,7 @@ class SpanTap(SpanProcessor):
             return  # one of ours, which gets them with its own attributes
         run = current() if self.open else None
         if run is not None and n.RUN_ID not in (span.attributes or {}):
-            write(span, run.common)
+            write(span, run.common.copy())
 
     @override
     @guarded("processor", None)

@@ -18,7 +18,7 @@ from tachograph.privacy.identity import name as redacted
 from tachograph.registry import instruments
 from tachograph.registry import names as n
 from tachograph.run import current
-from tachograph.telemetry.attributes import emit, plain
+from tachograph.telemetry.attributes import emit, plain, put
 from tachograph.telemetry.fingerprint import fingerprint
 from tachograph.telemetry.guard import guarded
 from tachograph.telemetry.lock import BriefLock
@@ -154,8 +154,9 @@ class Recorder:
             severity_text=severity,
             event_name=name,
         )
-        everything = plain({n.LOG_RECORD_UID: self.ids() + self.ids(), **self.with_common(attributes)})
-        emit(self.logger, record, everything)
+        everything = self.common()
+        everything[n.LOG_RECORD_UID] = self.ids() + self.ids()
+        emit(self.logger, record, put(everything, attributes))
 
     # -- coverage and detections
     def cover(self, hook: str, agent: str | None = None) -> None:
@@ -190,7 +191,7 @@ class Recorder:
 
     def hooks(self, agent: str) -> tuple[str, ...]:
         """The hooks known to be installed for an agent, sorted."""
-        known = self._coverage.get(agent, set[str]())
+        known = self._coverage.get(agent, ())
         listed = self._listed.get(agent, ())
         if len(listed) != len(known):  # hooks are never taken back
             listed = self._listed[agent] = tuple(sorted(known))

@@ -46,11 +46,10 @@ class Spans:
 
     def start(self, name: str, kind: SpanKind, started: int, attributes: Mapping[str, Any] | None = None) -> Span:
         """A span below the current one; `started` is in nanoseconds since 1970."""
-        template = self._template
-        if template is not None and not attributes:
-            parent = get_current_span().get_span_context()
-            if template.fits(parent):
-                return template.start(name, kind, started, parent)
+        if self._template is not None and not attributes:
+            span = self._template.start(name, kind, started, get_current_span().get_span_context())
+            if span is not None:
+                return span
         return self.tracer.start_span(name, kind=kind, attributes=attributes, start_time=started)
 
 
@@ -66,41 +65,37 @@ class _Template:
         self._made, self._bounded, self._listed = _class(span), _class(attributes), _class(span._events)  # noqa: SLF001 - as above
         self._most_events, self._most_links = span._limits.max_events, span._limits.max_links  # noqa: SLF001 - as above
 
-    def fits(self, parent: SpanContext) -> bool:
-        """Whether the tracer is as it was, and what it would start below `parent` is like the template."""
+    def start(self, name: str, kind: SpanKind, started: int, parent: SpanContext) -> Span | None:
+        """A span like the template; None where the tracer is not as it was, or `parent` asks for another one."""
         tracer = self._tracer
-        return (
-            (parent.trace_flags in _KEPT or not parent.is_valid)
-            and tracer.sampler is self._sampler
-            and tracer.resource is self._resource
-            and tracer._tracer_config.is_enabled  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as above
-        )
-
-    def start(self, name: str, kind: SpanKind, started: int, parent: SpanContext) -> Span:
-        """A span like the template."""
+        changed = tracer.sampler is not self._sampler or tracer.resource is not self._resource
+        if changed or not tracer._tracer_config.is_enabled:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as above
+            return None
+        ids = tracer.id_generator
+        if not parent.is_valid:
+            flags = _SAMPLED_AND_RANDOM if ids.is_trace_id_random() else _SAMPLED
+            context, above = SpanContext(ids.generate_trace_id(), ids.generate_span_id(), False, flags), None
+        elif (flags := parent.trace_flags) in _KEPT:
+            above = parent
+            context = SpanContext(parent.trace_id, ids.generate_span_id(), False, flags, parent.trace_state)
+        else:
+            return None
         attributes, span = object.__new__(self._bounded), object.__new__(self._made)
         attributes.__dict__ = {**self._of_attributes, "_dict": {}, "_lock": threading.Lock()}
         span.__dict__ = {
             **self._fields,
             "_name": name,
-            "_context": self._context(parent),
+            "_context": context,
             "_kind": kind,
-            "_parent": parent if parent.is_valid else None,
+            "_parent": above,
             "_start_time": started,
             "_lock": threading.Lock(),
             "_attributes": attributes,
             "_events": self._listed(self._most_events),
             "_links": self._listed(self._most_links),
         }
-        self._tracer.span_processor.on_start(span, parent_context=None)
+        tracer.span_processor.on_start(span, parent_context=None)
         return span
-
-    def _context(self, parent: SpanContext) -> SpanContext:
-        ids = self._tracer.id_generator
-        if parent.is_valid:
-            return SpanContext(parent.trace_id, ids.generate_span_id(), False, parent.trace_flags, parent.trace_state)
-        flags = _SAMPLED_AND_RANDOM if ids.is_trace_id_random() else _SAMPLED
-        return SpanContext(ids.generate_trace_id(), ids.generate_span_id(), False, flags)
 
 
 def _template(tracer: Tracer) -> _Template | None:
