@@ -31,6 +31,21 @@ _TWO = 2  # the tier of two people, and how many a dual approval needs
 _OUR_ID: Final = re.compile(r"approval_([0-9a-f]{12})([0-9a-f]{16})[0-9a-f]{4}")
 _OUR_CALL: Final = re.compile(r"call_([0-9a-f]{16})")
 
+_ON_RECORD = (
+    n.APPROVAL_ID,
+    n.APPROVAL_STATUS,
+    n.APPROVAL_MODE,
+    n.APPROVAL_APPROVER_HASH,
+    n.APPROVAL_APPROVERS,
+    n.APPROVAL_APPROVER_ROLE,
+    n.APPROVAL_DIFF_PRESENTED,
+    n.APPROVAL_DIFF_HASH,
+    n.GEN_AI_TOOL_NAME,
+    n.GEN_AI_TOOL_CALL_ID,
+    n.TOOL_TIER,
+    n.TOOL_ARGUMENTS_HASH,
+)
+
 
 class Approval(Recording):
     """One request for approval; without a decision it stays pending."""
@@ -220,21 +235,7 @@ class Approval(Recording):
         run.granted = True
 
     def _audit(self, recorder: Recorder) -> None:
-        kept = (
-            n.APPROVAL_ID,
-            n.APPROVAL_STATUS,
-            n.APPROVAL_MODE,
-            n.APPROVAL_APPROVER_HASH,
-            n.APPROVAL_APPROVERS,
-            n.APPROVAL_APPROVER_ROLE,
-            n.APPROVAL_DIFF_PRESENTED,
-            n.APPROVAL_DIFF_HASH,
-            n.GEN_AI_TOOL_NAME,
-            n.GEN_AI_TOOL_CALL_ID,
-            n.TOOL_TIER,
-            n.TOOL_ARGUMENTS_HASH,
-        )
-        entry = {name: self.attributes.get(name) for name in kept}
+        entry = {name: self.attributes.get(name) for name in _ON_RECORD}
         self.attributes[n.AUDIT_ID] = audit(recorder, "approval", entry)
 
 

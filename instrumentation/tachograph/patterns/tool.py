@@ -31,6 +31,7 @@ Circuit = Literal["closed", "open", "half_open"]
 CostSource = Literal["provider", "estimated"]
 
 WRITES = frozenset({"write", "irreversible"})
+_NONE: tuple[str, ...] = ()
 _ON_RECORD = (
     n.GEN_AI_TOOL_NAME,
     n.GEN_AI_TOOL_CALL_ID,
@@ -79,7 +80,7 @@ class ToolCall(Recording):
         self._call_id, self._arguments, self._key = identity(call_id), arguments, idempotency_key
         self._keyed = keyed  # False: such a call has no place for a key, so a missing one says nothing
         usual = 1 if effect in WRITES else 0
-        self.attributes |= {
+        self.attributes = {
             n.GEN_AI_OPERATION_NAME: "execute_tool",
             n.GEN_AI_TOOL_NAME: name,
             n.TOOL_EFFECT: effect,
@@ -183,15 +184,12 @@ class ToolCall(Recording):
             self.attributes[n.ACTOR_ROLE] = role
 
     @guarded("tool", None)
-    def result(self, value: object = None, *, bytes: int | None = None, documents: Iterable[str] = ()) -> None:
+    def result(self, value: object = None, *, bytes: int | None = None, documents: Iterable[str] = _NONE) -> None:
         """Says what came back: its size is recorded, itself only where capture is on; evidence may cite `documents`."""
         capture(self.attributes, output=value)
-        cited = map(identity, (documents,) if issubclass(type(documents), str) else documents)
         size = bytes if bytes is not None or not isinstance(value, str | bytearray) else len(value)
-        self.attributes |= {
-            n.TOOL_RESULT_BYTES: size,
-            n.TOOL_DOCUMENTS: [one for one in cited if one is not None] or None,
-        }
+        self.attributes[n.TOOL_RESULT_BYTES] = size
+        self.attributes[n.TOOL_DOCUMENTS] = _cited(documents)
 
     @guarded("tool", None)
     def replayed(self) -> None:
@@ -304,6 +302,13 @@ class ToolCall(Recording):
         tenant = recorder.common().get(n.TENANT_ID, "")
         if executed and recorder.executed_before(f"{tenant}\0{self.attributes[n.GEN_AI_TOOL_NAME]}\0{key}"):
             recorder.detect("key_executed_twice")
+
+
+def _cited(documents: Iterable[str]) -> list[str] | None:
+    if documents is _NONE:
+        return None
+    found = map(identity, (documents,) if issubclass(type(documents), str) else documents)
+    return [one for one in found if one is not None] or None
 
 
 def _documents(attributes: dict[str, object]) -> tuple[str, ...]:
