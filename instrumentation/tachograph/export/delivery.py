@@ -46,7 +46,7 @@ class Delivery:
 
 def deliver(signal: Signal, outgoing: Callable[[Any], Any], config: Config, tally: Tally, notes: list[str]) -> Delivery:
     """What the configuration and the environment ask for; nothing where they ask for none."""
-    batches: list[BatchProcessor] = []
+    exporters: list[Exporter[Any]] = []
     shown: list[str] = []
     limits = Limits.of(signal, notes=notes)
     for way in ways(signal, config, notes):
@@ -57,9 +57,9 @@ def deliver(signal: Signal, outgoing: Callable[[Any], Any], config: Config, tall
         else:
             answer, connect = None, partial(_console, signal)
             shown.append("the console")
-        exporter = Exporter[Any](signal, connect, outgoing, tally, answer=answer, patience_s=config.patience_s)
-        batches.append(BatchProcessor(signal, exporter, tally, limits))
-    return Delivery(tuple(batches), " and ".join(shown))
+        exporters.append(Exporter(signal, connect, outgoing, tally, answer=answer, patience_s=config.patience_s))
+    # Last, for each has a thread: nothing that fails before leaves one behind.
+    return Delivery(tuple(BatchProcessor(signal, each, tally, limits) for each in exporters), " and ".join(shown))
 
 
 def places(traces: Delivery, logs: Delivery) -> list[str]:

@@ -163,7 +163,18 @@ class Pipeline:
 
 
 def connect(config: Config) -> Pipeline:
-    """Providers, export and /metrics of this process."""
+    """Providers, export and /metrics of this process; where a part fails, threads and ports of the others end again."""
+    begun: list[Callable[[], None]] = []
+    try:
+        return _connected(config, begun)
+    except BaseException:
+        for end in reversed(begun):
+            guard.guarded("export", None)(end)()
+        raise
+
+
+def _connected(config: Config, begun: list[Callable[[], None]]) -> Pipeline:
+    """As connect(); `begun` gets what ends each part."""
     resource = Resource.create({SERVICE_NAME: config.service_name})
     notes = list(config.notes)
     chosen = policy(config.sample_rate)
@@ -173,7 +184,8 @@ def connect(config: Config) -> Pipeline:
     loggers, own_loggers = logger_provider(resource, notes)
     meters = meter_provider(resource, notes)
     instruments = Metrics(meters.get_meter(SCOPE, SCHEMA_VERSION), clerk=True)
-    metrics_out = _metrics_out(config, meters, instruments, notes)
+    begun.append(instruments.close)
+    metrics_out = _metrics_out(config, meters, instruments, notes, begun)
 
     def tally(metric: Instrument, value: int, labels: Mapping[str, str]) -> None:
         instruments.record(metric, value, labels)
@@ -188,16 +200,20 @@ def connect(config: Config) -> Pipeline:
     traces_out = logs_out = Delivery()
     if own_tracers or config.endpoint_given:
         traces_out = deliver("traces", partial(outgoing_span, **said), config, tally, notes)
+        begun += [partial(batch.shutdown, _LEAST_S) for batch in traces_out.batches]
         spans.sinks = traces_out.sinks
     else:
         notes.append("traces: the application's tracer provider exports them; endpoint= adds an export of ours")
     if own_loggers or config.endpoint_given:
         logs_out = deliver("logs", partial(outgoing_log, **said), config, tally, notes)
+        begun += [partial(batch.shutdown, _LEAST_S) for batch in logs_out.batches]
         logs.sinks = logs_out.sinks
     else:
         notes.append("events: the application's logger provider exports them; endpoint= adds an export of ours")
     notes += places(traces_out, logs_out)
     sampler = _sampler(config, chosen, (spans, logs), tally, sample_rate(tracers.sampler))
+    if sampler is not None:
+        begun.append(sampler.close)
     notes += chosen.notes if own_tracers or config.endpoint_given else unsampled(config.sample_rate)
     spans.open = logs.open = True
     pipeline = Pipeline(
@@ -239,15 +255,23 @@ def _milliseconds_left(deadline: float) -> int:
     return max(1, round((deadline - time.monotonic()) * 1000))
 
 
-def _metrics_out(config: Config, meters: MeterProvider, instruments: Metrics, notes: list[str]) -> _MetricsOut:
+def _metrics_out(
+    config: Config,
+    meters: MeterProvider,
+    instruments: Metrics,
+    notes: list[str],
+    begun: list[Callable[[], None]],
+) -> _MetricsOut:
     match config.metrics:
         case "none":
             notes.append("metrics: off")
             return _MetricsOut()
         case "otlp":
-            return _pushed(config, meters, notes)
+            return _pushed(config, meters, notes, begun)
         case "prometheus":
-            return _scraped(config, meters, instruments, notes)
+            out = _scraped(config, meters, instruments, notes)
+            begun.append(partial(out.close, meters, _LEAST_S))
+            return out
 
 
 def _scraped(config: Config, meters: MeterProvider, instruments: Metrics, notes: list[str]) -> _MetricsOut:
@@ -273,20 +297,22 @@ def _scraped(config: Config, meters: MeterProvider, instruments: Metrics, notes:
     return _MetricsOut(reader, server)
 
 
-def _pushed(config: Config, meters: MeterProvider, notes: list[str]) -> _MetricsOut:
+def _pushed(config: Config, meters: MeterProvider, notes: list[str], begun: list[Callable[[], None]]) -> _MetricsOut:
     from tachograph.metrics.fork import begin_at_zero
     from tachograph.metrics.push import push_to
 
     try:
         to = destination("metrics", config, notes)
+        redaction = Redaction(hash_key=config.hash_key)
         push = push_to(to)
-        push.redaction = Redaction(hash_key=config.hash_key)
     except Exception as error:  # noqa: BLE001 - the agent runs without metrics, and the report says so
         if not isinstance(error, _SETTING):
             guard.failed("export", error)
         notes.append(f"metrics are not pushed: {error}")
         return _MetricsOut()
+    push.redaction, out = redaction, _MetricsOut(push=push)
+    begun.append(partial(out.close, meters, _LEAST_S))
     meters.add_metric_reader(push)
     begin_at_zero(meters, push)
     notes.append(f"metrics are pushed to {to.shown}")
-    return _MetricsOut(push=push)
+    return out

@@ -237,6 +237,33 @@ def test_a_second_call_changes_nothing_and_uninstrument_ends_recording():
     assert printed(code, refused()) == [False, True, "desk", True, True, False, True]
 
 
+@pytest.mark.parametrize("metrics", ["prometheus", "otlp"])
+def test_what_an_instrument_call_that_fails_had_begun_ends(metrics):
+    code = """
+    import socket, threading
+    import tachograph.telemetry.pipeline as pipeline
+
+    def broken(*_):
+        raise RuntimeError("broken on purpose")
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    real, pipeline.places = pipeline.places, broken
+    before = set(threading.enumerate())
+    given = {"service_name": "desk", "endpoint": sys.argv[1], "metrics": sys.argv[2], "metrics_port": port}
+    failed = tachograph.instrument(sample_rate=0.5, **given)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    left = sorted(thread.name for thread in set(threading.enumerate()) - before)
+    socket.create_server(("127.0.0.1", port)).close()
+    pipeline.places = real
+    again = tachograph.instrument(**given)
+    print(json.dumps([failed.notes, left, again.already, ask("a")]))
+    """
+    nothing = "nothing is recorded: RuntimeError: broken on purpose"
+    assert printed(code, refused(), metrics) == [[nothing], [], False, ["A"]]
+
+
 def test_providers_that_the_application_set_are_used_and_stay():
     code = """
     from opentelemetry import trace, metrics, _logs
