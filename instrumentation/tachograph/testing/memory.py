@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk._logs import LoggerProvider
@@ -46,6 +47,8 @@ def recording(
 ) -> Generator[Recorded]:
     """Records all hooks in memory while the block runs; after it the recorder is active that was so before."""
     spans, logs, reader = InMemorySpanExporter(), InMemoryLogRecordExporter(), InMemoryMetricReader()
+    for exporter in (spans, logs):  # a step that the garbage collector ends may come in the middle of another's export
+        exporter._lock = threading.RLock()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue] - no argument says it
     tracers = TracerProvider(sampler=ALWAYS_ON, id_generator=CountingIdGenerator(), shutdown_on_exit=False)
     loggers = LoggerProvider(shutdown_on_exit=False)
     meters = MeterProvider([reader], shutdown_on_exit=False)
