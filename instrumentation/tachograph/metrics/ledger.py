@@ -156,6 +156,9 @@ class Ledger:
             if held:
                 self._sum_up()
                 self._hand_over()
+                if self._notes:  # by finalizers that ran in the middle of it
+                    self._sum_up()
+                    self._hand_over()
 
     @contextmanager
     def _held(self, *, wait: bool = True) -> Generator[bool]:

@@ -78,9 +78,10 @@ class Metrics:
         """Records several values of one step; each takes the labels that its instrument has."""
         said = labels.get
         span = get_current_span().get_span_context()
-        take = self._post if self._closed else self._ledger.note
         for instrument, value in values:
-            take(instrument, value, tuple(map(said, instrument.labels)), span)
+            self._ledger.note(instrument, value, tuple(map(said, instrument.labels)), span)
+        if self._closed:
+            self.drain()
 
     def drain(self) -> None:
         """Hands everything noted so far to the SDK."""
@@ -102,9 +103,10 @@ class Metrics:
         `increase()` does not see the first event of a counter that is born at 1 (measured with promtool).
         """
         self._agents.append(agent)
-        take = self._post if self._closed else self._ledger.note
         for note in _zeros(agent):
-            take(*note)
+            self._ledger.note(*note)
+        if self._closed:
+            self.drain()
 
     def _post(self, instrument: Instrument, value: float, labels: Labels, span: SpanContext) -> None:
         said = {

@@ -225,3 +225,27 @@ def test_a_step_that_ends_after_the_close_is_told_to_the_sdk_at_once():
     assert data is not None
     (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
     assert [point.value for point in metric.data.data_points] == [8]
+
+
+def test_a_step_that_ends_in_the_middle_of_the_close_is_told_after_it_and_not_within():
+    reader = InMemoryMetricReader()
+    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False).get_meter("tachograph"))
+    labels = {n.GEN_AI_AGENT_NAME: "a", n.RUN_STOP_REASON: "completed"}
+    told: list[str] = []
+    tell = metrics._ledger._post
+
+    def post(instrument: Instrument, value: float, labels_: Labels, where: SpanContext) -> None:
+        told.append(f"begins {value}")
+        if value == 3:
+            metrics.record(COUNTER, 5, labels)  # as a finalizer that runs here, where the SDK may hold its lock
+        tell(instrument, value, labels_, where)
+        told.append(f"ends {value}")
+
+    metrics._ledger._post = post
+    metrics.record(COUNTER, 3, labels)
+    metrics.close()
+    assert told == ["begins 3", "ends 3", "begins 5", "ends 5"]
+    data = reader.get_metrics_data()
+    assert data is not None
+    (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+    assert [point.value for point in metric.data.data_points] == [8]
