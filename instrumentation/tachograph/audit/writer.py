@@ -140,6 +140,7 @@ class Writer:
             self._thread.join(_left(deadline))
         self._abandoned = True
         lost = self._refuse_rest()
+        self._queue.put(_Marker(stop=True))  # the thread may just begin to wait, and the rest had what ends it
         if lost:
             _log.warning(
                 "tachograph: %d audit entries are on no record: the process ended before they were taken", lost

@@ -186,6 +186,7 @@ class BatchProcessor(SpanProcessor, LogRecordProcessor):
         self._thread.join(max(0.0, self._deadline - time.monotonic()))
         self._abandoned = True
         self._drop_rest()
+        self._queue.put(_Marker(stop=True))  # the thread may just begin to wait, and the rest had what ends it
         self._sink.shutdown(timeout_s * 0.1)
 
     def stop(self, deadline: float) -> None:

@@ -13,6 +13,7 @@ import pytest
 from instrumentation.audit.entries import SPAN, Settled, entry, records, until, writer, written
 from opentelemetry.trace import get_current_span
 
+from tachograph.audit import writer as writer_module
 from tachograph.audit.file import AuditFile, prepare
 from tachograph.audit.verify import verify
 from tachograph.registry import names as n
@@ -341,6 +342,21 @@ def test_closing_settles_what_waits(tmp_path, threaded):
     assert len(settled.recorded()) == 300
     made.put(entry(301))
     assert settled.failed() == ["audit_301"]
+
+
+def test_a_thread_that_begins_to_wait_after_the_end_ends_too(threaded, monkeypatch):
+    late, real = threading.Event(), writer_module._batch
+
+    def batch(*given):
+        late.wait(20)
+        return real(*given)
+
+    monkeypatch.setattr(writer_module, "_batch", batch)
+    made = threaded(Settled())
+    made.close(time.monotonic() + 0.01)
+    late.set()
+    made._thread.join(5)
+    assert not made._thread.is_alive()
 
 
 def test_closing_waits_no_longer_than_it_may_and_says_what_is_lost(threaded, caplog):

@@ -72,6 +72,21 @@ def test_spans_arrive_in_order_and_in_batches(counts, tracer_for):
     processor.shutdown()
 
 
+def test_a_worker_that_begins_to_wait_after_the_end_ends_too(counts):
+    late = threading.Event()
+
+    class Late(BatchProcessor):
+        def _collect(self):
+            late.wait(20)
+            return super()._collect()
+
+    processor = Late("traces", Sink(), counts)
+    processor.shutdown(0.01)
+    late.set()
+    processor._thread.join(5)
+    assert not processor._thread.is_alive()
+
+
 def test_a_lonely_span_waits_no_longer_than_the_delay(counts, tracer_for, until):
     sink = Sink()
     processor = BatchProcessor("traces", sink, counts, Limits(delay_s=0.01))

@@ -41,7 +41,6 @@ ENDING = {
     "audit.writer:Writer.close",
     "export.batch:BatchProcessor.shutdown",
     "export.batch:BatchProcessor.stop",
-    "export.exporter:Exporter.drain",
     "metrics.ledger:Ledger.close",
     "metrics.metrics:Metrics.close",
     "metrics.push:PushReader.shutdown",
