@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -155,16 +157,28 @@ def test_players_end_with_the_demo_however_it_ends(tmp_path, number):
     wait_for(lambda: not any(lives(child) for child in children))
 
 
+def free_ports(count: int) -> int:
+    """The first of `count` ports in a row that nothing listens on at this moment."""
+    while True:
+        first = free_port()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            for port in range(first, first + count):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+
+
 def test_after_the_history_all_agents_go_on_in_real_time(tmp_path):
-    home, first = tmp_path / "home", free_port()
+    home, first = tmp_path / "home", free_ports(3)
     environment = os.environ | {"OTEL_EXPORTER_PROMETHEUS_PORT": str(first)}
     demo = [*DEMO, "--runs", "12", "--pace", "0.1", "--home", str(home), "--port", "0"]
     with subprocess.Popen(demo, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as parent:
-        for port, agent in enumerate(("airline", "invoice", "support"), first):
-            wait_for(
-                lambda port=port, agent=agent: f'tachograph_runs_total{{gen_ai_agent_name="{agent}"' in _page(port)
-            )
-        parent.terminate()
+        try:
+            for port, agent in enumerate(("airline", "invoice", "support"), first):
+                wait_for(
+                    lambda port=port, agent=agent: f'tachograph_runs_total{{gen_ai_agent_name="{agent}"' in _page(port)
+                )
+        finally:
+            parent.terminate()
         assert parent.wait(30) == 130
     later = "SELECT DISTINCT agent FROM runs WHERE ts > now()::TIMESTAMP - INTERVAL 10 MINUTES ORDER BY agent"
     assert [row["agent"] for row in query(home, later)] == ["airline", "invoice", "support"]

@@ -10,13 +10,13 @@ import math
 import os
 import secrets
 import sqlite3
-import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tachograph.errors import UsageError
+from tachograph_analytics.store.journal import share
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -32,7 +32,6 @@ CASEBOOK_VERSION: Final = 1
 MOST_ROWS: Final = 500
 
 _BUSY_S = 10.0
-_RETRY_S = 0.01
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS casebook(version INTEGER NOT NULL, changes INTEGER NOT NULL);
@@ -221,7 +220,7 @@ def _open(home: Home) -> Generator[sqlite3.Connection]:
 
 
 def _prepare(connection: sqlite3.Connection, home: Home) -> None:
-    _share(connection)
+    share(connection, _BUSY_S)
     if not connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'casebook'").fetchone()[0]:
         _make(connection)
     version = int(connection.execute("SELECT version FROM casebook").fetchone()[0])
@@ -230,20 +229,6 @@ def _prepare(connection: sqlite3.Connection, home: Home) -> None:
             f"the casebook {home.casebook} was written by a newer tachograph (version {version}, this one reads "
             f"{CASEBOOK_VERSION}): upgrade with pip install -U 'tachograph[analytics]', or name another --home"
         )
-
-
-def _share(connection: sqlite3.Connection) -> None:
-    """Readers beside a writer. SQLite does not wait where two make the same new file so: we do."""
-    deadline = time.monotonic() + _BUSY_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_RETRY_S)
-        else:
-            return
 
 
 def _make(connection: sqlite3.Connection) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tachograph.errors import UsageError
+from tachograph_analytics.store.journal import share
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -140,7 +141,7 @@ def _connect(home: Home) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, home: Home) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    share(connection, _BUSY_S)
     # FULL: a commit is on the disk before the decoder deletes the segment that it came from.
     connection.execute("PRAGMA synchronous = FULL")
     found = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'store'").fetchone()[0]
