@@ -18,7 +18,7 @@ def other(tmp_path):
     """Another process's connection to the new manifest, in the middle of making it."""
     home = Home(tmp_path)
     with closing(sqlite3.connect(home.manifest, isolation_level=None, check_same_thread=False)) as connection:
-        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("BEGIN IMMEDIATE")  # at which SQLite tells the other at once, whatever its timeout
         connection.execute("CREATE TABLE made_first (number)")
         yield connection
 
